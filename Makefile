@@ -1,0 +1,49 @@
+# Crossfade's commands. `make up` and `make test` need nothing but Python 3.11+ and this folder.
+# A target whose part is still to be built says so and ends with an error.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXTRAS := ai,bench,dev
+# Where torch comes from, if not from the ordinary index. Its CPU build saves gigabytes on a machine without a GPU:
+#   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+.PHONY: setup up down test check eval bench clean docs chaos soak browser
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Crossfade needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q -c constraints.txt --index-url $(TORCH_INDEX) torch)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+up: setup
+	$(BIN)/crossfade up
+
+down: setup
+	$(BIN)/crossfade down
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+eval: setup
+	$(BIN)/python -m ai.demo.evaluate
+
+bench: setup
+	$(BIN)/python -m benchmarks.baseline
+
+docs chaos soak browser:
+	@echo "make $@: not built yet; see 'What is here, what is to come' in README.md" >&2; exit 1
+
+clean:
+	rm -rf $(VENV) var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
