@@ -1,0 +1,51 @@
+"""From a picture to a model's input, and from its rows back to detections: said once for every detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ai.core.detections import Detections
+from ai.core.errors import InvalidDetections
+from ai.core.geometry import Fit, Image, fit
+from ai.core.spec import DetectorSpec
+
+MIN_BOX_SIDE_PX = 1.0  # what is thinner after clipping is the rim of something outside the picture
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model's input, and the way back from it."""
+
+    pixels: npt.NDArray[np.uint8]  # [3, input_height, input_width], RGB
+    fit: Fit
+
+
+def prepare(image: Image, spec: DetectorSpec) -> Prepared:
+    height, width = image.shape[:2]
+    place = fit(spec.fit, width, height, spec.input_width, spec.input_height)
+    return Prepared(np.ascontiguousarray(place.apply(image).transpose(2, 0, 1)), place)
+
+
+def finish(rows: npt.NDArray[Any], place: Fit, spec: DetectorSpec) -> Detections:
+    """Rows in input pixels → every detection at or over the spec's score floor, in pixels of the picture."""
+    if rows.ndim != 2 or rows.shape[1] != 6:
+        raise InvalidDetections(f"a model answers rows of shape [n, 6], not {list(rows.shape)}")
+    kept = rows[~(rows[:, 4] < spec.score_floor)].astype(np.float64)  # a NaN stays, to be refused below
+    upright = _without_inverted(kept)
+    upright[:, :4] = place.clip(place.inverse(upright[:, :4]))
+    slivers = (upright[:, 2:4] - upright[:, :2] < MIN_BOX_SIDE_PX).any(axis=1)
+    return Detections.from_rows(upright[~slivers], place.source_width, place.source_height, spec.labels)
+
+
+def _without_inverted(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A head without constraints may invert a stray box; an answer of nothing else is a broken model, and
+    must not read as an empty scene."""
+    inverted: npt.NDArray[np.bool_] = (rows[:, 2:4] < rows[:, :2]).any(axis=1)
+    if inverted.any() and inverted.all():
+        raise InvalidDetections(f"each of the {len(rows)} boxes is inverted, the first is {rows[0].tolist()}")
+    upright: npt.NDArray[np.float64] = rows[~inverted]
+    return upright

@@ -1,0 +1,23 @@
+"""RT-DETR's way in and out: a stretched picture, one row per query. Pure, without torch."""
+
+from functools import cache
+from pathlib import Path
+
+from ai.core import processing
+from ai.core.detections import Detections, Rows
+from ai.core.geometry import Fit, Image
+from ai.core.processing import Prepared
+from ai.core.spec import DetectorSpec
+
+
+@cache
+def spec() -> DetectorSpec:
+    return DetectorSpec.load(Path(__file__).with_name("detector.toml"))
+
+
+def preprocess(image: Image) -> Prepared:
+    return processing.prepare(image, spec())
+
+
+def postprocess(rows: Rows, fit: Fit) -> Detections:
+    return processing.finish(rows, fit, spec())
