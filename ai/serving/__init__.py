@@ -1,0 +1,1 @@
+"""The FastAPI factory that both legacy services are made with."""

@@ -1,0 +1,41 @@
+"""Start one legacy service and end it well: on SIGTERM requests in flight are answered first."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import ModuleType
+
+import uvicorn
+
+from ai.core.errors import BadSetting
+from ai.engines.weights import WeightsNotFound
+from ai.serving.app import create_app
+from ai.serving.runtime import Engine
+from ai.serving.settings import read_settings
+
+KEEP_ALIVE_S = 20  # the backend's own connections expire before that
+
+
+def serve(detector: ModuleType) -> None:
+    """Serve the detector of `ai.yolo26.model` or `ai.rtdetr.model` until a signal ends it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = read_settings(detector.PREFIX, detector.PORT)
+        detector.find_weights(settings.weights)
+    except (BadSetting, WeightsNotFound) as error:
+        sys.exit(str(error))
+
+    def load() -> Engine:
+        engine: Engine = detector.load(settings.weights, settings.device)
+        return engine
+
+    uvicorn.run(
+        create_app(detector.spec(), load, settings),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+    )

@@ -1,0 +1,41 @@
+"""What one legacy service can be told by variables such as `YOLO26_WEIGHTS` or `RTDETR_PORT`."""
+
+from __future__ import annotations
+
+from pydantic import Field, ValidationError
+from pydantic_settings import SettingsConfigDict
+
+from ai.core.errors import BadSetting
+from ai.core.image import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, ImageLimits
+from ai.engines.settings import WeightsSettings
+
+
+class ServiceSettings(WeightsSettings):
+    host: str = "127.0.0.1"
+    port: int = Field(ge=1, le=65535)
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    max_in_flight: int = Field(64, ge=1, le=10_000)  # requests being read, decoded or waiting for the model
+    decode_threads: int = Field(2, ge=1, le=64)
+    max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1024)
+    max_image_pixels: int = Field(MAX_IMAGE_PIXELS, ge=1024)
+    max_batch_images: int = Field(32, ge=1, le=1000)
+    max_batch_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    upload_timeout_s: float = Field(10.0, gt=0)
+    shutdown_timeout_s: int = Field(30, ge=1)
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        return ImageLimits(self.max_image_bytes, self.max_image_pixels)
+
+
+def read_settings(prefix: str, default_port: int) -> ServiceSettings:
+    """The settings of the service whose variables begin with `prefix`, from the environment and `.env`."""
+
+    class Prefixed(ServiceSettings):
+        model_config = SettingsConfigDict(env_prefix=prefix)
+        port: int = Field(default_port, ge=1, le=65535)
+
+    try:
+        return Prefixed()
+    except ValidationError as error:
+        raise BadSetting.of(error.errors()[0], prefix) from error

@@ -1,0 +1,245 @@
+"""What callers send by mistake or malice, to the running services: a 4xx with a sentence, never a 5xx, never harm."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import json
+import socket
+
+import numpy as np
+import pytest
+
+from ai.core.sample import sample_jpeg
+from tests import pictures
+
+JPEG = {"content-type": "image/jpeg"}
+HALF = len(sample_jpeg()) // 2
+MIB = 1024 * 1024
+
+
+def assert_refused(answer, status: int, *words: str) -> None:
+    assert answer.status_code == status, answer.text[:300]
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert len(problem["detail"]) > 15
+    for word in words:
+        assert word.lower() in problem["detail"].lower(), problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param(b"", ["empty"], id="empty"),
+        pytest.param(b"\xff\xd8", ["2 bytes"], id="two bytes"),
+        pytest.param(sample_jpeg()[:HALF], ["JPEG"], id="half a JPEG"),
+        pytest.param(b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>", ["HTML"], id="HTML"),
+        pytest.param(b"\x00" * 4096, ["expected JPEG, PNG or WebP"], id="zeros"),
+        pytest.param(b"\xff\xd9" + sample_jpeg()[2:], ["expected JPEG, PNG or WebP"], id="wrong magic"),
+        pytest.param(pictures.png()[:-200], ["PNG"], id="half a PNG"),
+        pytest.param(pictures.webp()[:-200], ["WebP"], id="half a WebP"),
+    ],
+)
+def test_what_is_no_picture_or_a_broken_one_is_400(service, body, words):
+    assert_refused(service.post("/detect", content=body, headers=JPEG), 400, *words)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "SVG"])
+def test_other_types_of_pictures_are_415_and_named(service, kind):
+    data = {name.upper(): body for name, body in pictures.foreign().items()}[kind]
+    assert_refused(service.post("/detect", content=data, headers=JPEG), 415, kind, "JPEG, PNG")
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/pdf", "video/mp4"])
+def test_a_body_that_says_it_is_something_else_is_415(service, media_type):
+    answer = service.post("/detect", content=sample_jpeg(), headers={"content-type": media_type})
+    assert_refused(answer, 415, media_type, "multipart/form-data")
+
+
+@pytest.mark.parametrize(
+    "bomb", [pictures.png_saying(100_000, 100_000), pictures.jpeg_saying(60_000, 60_000), pictures.png_bomb()]
+)
+def test_too_many_pixels_are_413_before_any_is_decoded(service, bomb):
+    assert_refused(service.post("/detect", content=bomb), 413, "25,000,000")
+
+
+def test_twelve_megabytes_are_413_however_they_are_sent(service):
+    large = sample_jpeg() + b"\x00" * (12 * MIB)
+    assert_refused(service.post("/detect", content=large, headers=JPEG), 413, "10,485,760")
+    assert_refused(service.post("/detect", files={"file": ("a.jpg", large)}), 413, "10,485,760")
+    assert_refused(service.post("/detect", json={"image_base64": base64.b64encode(large).decode()}), 413)
+    assert_refused(service.post("/detect", content=iter([large[:MIB]] * 12), headers=JPEG), 413)
+
+
+def test_a_length_that_lies_is_not_believed(service):
+    """No Content-Length at all, with a good picture: served. Chunked without an end: refused while reading."""
+    assert service.post("/detect", content=iter([sample_jpeg()]), headers=JPEG).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: pictures.jpeg_cmyk(), id="CMYK"),
+        pytest.param(lambda: pictures.png_16_bit(), id="16-bit"),
+        pytest.param(lambda: pictures.png_palette(), id="palette"),
+        pytest.param(lambda: pictures.png_palette(transparent=3), id="palette with a transparent colour"),
+        pytest.param(lambda: pictures.png(np.zeros((32, 48, 4), np.uint8)), id="alpha"),
+        pytest.param(lambda: pictures.png_interlaced(), id="interlaced"),
+        pytest.param(lambda: pictures.jpeg(np.zeros((32, 48), np.uint8)), id="grey"),
+        pytest.param(lambda: pictures.webp_animated(), id="animated"),
+        pytest.param(lambda: pictures.png(np.zeros((1, 1, 3), np.uint8)), id="one pixel"),
+        pytest.param(lambda: pictures.png(np.zeros((2, 4000, 3), np.uint8)), id="a line"),
+    ],
+)
+def test_unusual_but_honest_pictures_are_answered(service, make):
+    answer = service.post("/detect", content=make())
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["image_width"] > 0
+
+
+# --- Where the image should be
+
+
+@pytest.mark.parametrize(
+    ("request_of", "status", "word"),
+    [
+        pytest.param({"json": {"image_base64": "%%%not base64%%%"}}, 400, "base64", id="bad base64"),
+        pytest.param({"json": {"image_base64": "QUJD" * 7}}, 400, "picture", id="base64 of text"),
+        pytest.param({"json": {"image_base64": ""}}, 400, "empty", id="empty base64"),
+        pytest.param({"json": {"image_base64": 7}}, 422, "image_base64", id="base64 is a number"),
+        pytest.param({"json": {}}, 422, "image_base64", id="JSON without the field"),
+        pytest.param({"json": ["image_base64"]}, 422, "object", id="JSON that is a list"),
+        pytest.param({"content": b"{", "headers": {"content-type": "application/json"}}, 400, "JSON", id="half JSON"),
+        pytest.param({"content": b"[" * 100_000, "headers": {"content-type": "application/json"}}, 400, "JSON", id="deep"),
+        pytest.param({"content": b"\xff\xfe", "headers": {"content-type": "application/json"}}, 400, "JSON", id="not UTF-8"),
+        pytest.param({"data": {"picture": "x"}}, 422, "image_base64", id="form without the field"),
+        pytest.param({"files": {"picture": ("a.jpg", sample_jpeg())}}, 422, "'file'", id="no file field"),
+        pytest.param({"files": {"file": (None, "text")}}, 422, "'file'", id="file that is text"),
+        pytest.param({"files": [("file", ("a.jpg", b"1")), ("file", ("b.jpg", b"2"))]}, 413, "files", id="two files"),
+        pytest.param({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "boundary", id="no boundary"),
+        pytest.param(
+            {"content": b"no parts here", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 400, "multipart",
+            id="not multipart",
+        ),
+    ],
+)  # fmt: skip
+def test_an_image_that_is_not_where_it_should_be_is_told(service, request_of, status, word):
+    assert_refused(service.post("/detect", **request_of), status, word)
+
+
+def test_a_multipart_body_that_ends_early_is_refused(service):
+    whole = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + sample_jpeg()
+    answer = service.post("/detect", content=whole, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert answer.status_code in {400, 422}
+
+
+@pytest.mark.parametrize("path", ["/detect", "/detect/batch"])
+def test_a_hundred_thousand_parts_are_refused_at_the_first_too_many(service, path):
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="f"\r\n\r\n.\r\n'
+    body = part * 100_000 + b"--x--\r\n"
+    answer = service.post(path, content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert_refused(answer, 413, "too many files")
+
+
+def test_a_hundred_thousand_fields_are_refused_too(service):
+    body = b'--x\r\nContent-Disposition: form-data; name="n"\r\n\r\n.\r\n' * 100_000 + b"--x--\r\n"
+    answer = service.post("/detect", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert_refused(answer, 413, "too many fields")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("../../../etc/passwd", "passwd"), ("C:\\Windows\\a.jpg", "a.jpg"), ("a" * 4000 + ".jpg", "a" * 255), ("", "")],
+)
+def test_a_file_name_is_only_ever_text_in_the_answer(service, name, shown):
+    """Path-like, very long or missing: the last part comes back, and no file is touched."""
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\n' % name.encode()
+        + sample_jpeg()
+        + b"\r\n--x--\r\n"
+    )
+    answer = service.post("/detect/batch", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    if name:
+        assert answer.json()["results"][0]["filename"] == shown
+    else:
+        assert answer.status_code in {200, 422}
+
+
+@pytest.mark.parametrize("body", [b"", b"--x--\r\n"])
+def test_a_batch_of_nothing_is_told(service, body):
+    answer = service.post("/detect/batch", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert answer.status_code in {400, 422}
+    answer = service.post("/detect/batch", content=sample_jpeg(), headers=JPEG)
+    assert_refused(answer, 415, "files")
+
+
+def test_other_methods_and_paths_are_told(service):
+    assert service.get("/detect").status_code == 405
+    assert service.get("/nothing").status_code == 404
+
+
+# --- Harm
+
+
+def test_twenty_bombs_at_once_cost_little_memory_and_health_stays_answered(service):
+    """Peak memory stays within 150 MB of idle while 20 of each bomb arrive in parallel."""
+    service.post("/detect", content=sample_jpeg(), headers=JPEG)
+    bombs = [
+        pictures.png_bomb(),
+        pictures.png_saying(100_000, 100_000),
+        pictures.png_with_metadata_bomb(300 * MIB),
+        pictures.png_with_too_many_pixels(300 * MIB),
+        b"[" * (8 * MIB),
+    ]
+    idle_kib = service.memory_kib("VmRSS")
+    service.forget_peak_memory()
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        for bomb in bombs:
+            kind = "application/json" if bomb[:1] == b"[" else "image/png"
+            asked = [pool.submit(service.post, "/detect", content=bomb, headers={"content-type": kind}) for _ in range(20)]
+            assert service.get("/health").status_code == 200
+            assert all(one.result().status_code < 500 for one in asked)
+    grown_mb = (service.memory_kib("VmHWM") - idle_kib) * 1024 / 1e6
+    assert grown_mb <= 150
+
+
+def test_a_slow_upload_is_ended_and_holds_nobody_up():
+    """A caller that sends a byte now and then gets 408 when its time is over; others are served meanwhile."""
+    from tests.services import running
+
+    with running("yolo26", UPLOAD_TIMEOUT_S="1.0") as service:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as line:
+            line.sendall(
+                b"POST /detect HTTP/1.1\r\nHost: t\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n\xff"
+            )
+            assert service.post("/detect", content=sample_jpeg(), headers=JPEG).status_code == 200
+            answer = line.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"1 s" in answer
+        assert service.get("/health").json()["in_flight"] == 0
+
+
+def test_an_upload_that_is_cut_off_leaves_nothing_behind(service):
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as line:
+            line.sendall(b"POST /detect HTTP/1.1\r\nHost: t\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n\xff")
+    assert service.post("/detect", content=sample_jpeg(), headers=JPEG).status_code == 200
+    assert service.get("/health").json()["in_flight"] == 0
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "png", "webp"])
+def test_flipped_bytes_get_an_answer_or_a_400_never_a_5xx(yolo26, codec):
+    """Sixty damaged copies of a valid file; what the decoder itself does is tested with thousands elsewhere."""
+    random = np.random.default_rng(7)
+    good = getattr(pictures, codec)(pictures.scene(96, 64))
+    codes = set()
+    for _ in range(60):
+        bad = bytearray(good)
+        for position in random.integers(0, len(bad), 3):
+            bad[position] ^= int(random.integers(1, 256))
+        answer = yolo26.post("/detect", content=bytes(bad))
+        codes.add(answer.status_code)
+        assert json.loads(answer.text)
+    assert codes <= {200, 400, 413, 415}
+    assert 400 in codes

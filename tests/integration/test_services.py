@@ -1,0 +1,356 @@
+"""The two legacy services, running as a user runs them: what design 4.2 promises to whoever calls them."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from ai.core.geometry import iou
+from ai.core.image import decode
+from ai.core.sample import sample_jpeg
+from tests import pictures
+from tests.services import running
+
+JPEG = {"content-type": "image/jpeg"}
+
+
+def boxes_of(answer: dict, floor: float = 0.25) -> list[tuple[str, list[float]]]:
+    return [(d["class"], corners(**d["bbox"])) for d in answer["detections"] if d["confidence"] >= floor]
+
+
+def corners(x: float, y: float, width: float, height: float) -> list[float]:
+    return [x, y, x + width, y + height]
+
+
+def assert_same_boxes(got: dict, wanted: dict, at_least: float = 0.98) -> None:
+    ours, theirs = boxes_of(got), boxes_of(wanted)
+    assert len(ours) == len(theirs) > 0
+    overlap = iou(np.array([box for _, box in ours]), np.array([box for _, box in theirs]))
+    for index, (label, _) in enumerate(ours):
+        best = int(overlap[index].argmax())
+        assert overlap[index, best] >= at_least
+        assert theirs[best][0] == label
+
+
+# --- What is answered
+
+
+def test_an_answer_has_the_contracts_fields_and_no_others(service):
+    """`detections`, `inference_time_ms`, `image_width`, `image_height`; boxes lie inside the image."""
+    answer = service.post("/detect", content=sample_jpeg(), headers=JPEG).json()
+    height, width = decode(sample_jpeg()).shape[:2]
+    assert set(answer) == {"detections", "inference_time_ms", "image_width", "image_height"}
+    assert (answer["image_width"], answer["image_height"]) == (width, height)
+    assert answer["inference_time_ms"] > 0
+    scores = [found["confidence"] for found in answer["detections"]]
+    assert scores == sorted(scores, reverse=True)
+    for found in answer["detections"]:
+        assert set(found) == {"class", "class_id", "confidence", "bbox"}
+        box = found["bbox"]
+        assert set(box) == {"x", "y", "width", "height"}
+        assert 0.05 <= found["confidence"] <= 1
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width + 1e-3
+        assert box["y"] + box["height"] <= height + 1e-3
+
+
+def test_every_way_of_sending_a_picture_gets_the_same_answer(service):
+    """Raw body, multipart file, base64 in multipart, in a form, in JSON, and as a data URL."""
+    data = sample_jpeg()
+    text = base64.b64encode(data).decode()
+    answers = [
+        service.post("/detect", content=data, headers=JPEG),
+        service.post("/detect", content=data),
+        service.post("/detect", files={"file": ("porch.jpg", data, "image/jpeg")}),
+        service.post("/detect", files={"image_base64": (None, text)}),
+        service.post("/detect", data={"image_base64": text}),
+        service.post("/detect", json={"image_base64": text}),
+        service.post("/detect", json={"image_base64": "data:image/jpeg;base64," + text}),
+    ]
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    assert len(boxes_of(answers[0].json())) > 0
+    assert all(answer.json()["detections"] == answers[0].json()["detections"] for answer in answers)
+
+
+@pytest.mark.parametrize("codec", [".png", ".webp"])
+def test_png_and_webp_show_the_same_objects(service, codec):
+    pixels = cv2.imdecode(np.frombuffer(sample_jpeg(), np.uint8), cv2.IMREAD_COLOR)
+    lossless = cv2.imencode(codec, pixels, [cv2.IMWRITE_WEBP_QUALITY, 101] if codec == ".webp" else [])[
+        1
+    ].tobytes()
+    wanted = service.post("/detect", content=sample_jpeg(), headers=JPEG).json()
+    assert_same_boxes(service.post("/detect", content=lossless).json(), wanted, at_least=0.97)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_are_in_the_upright_picture_for_all_eight_orientations(yolo26, orientation):
+    """A camera that was mounted on its side writes so in EXIF; the boxes are those of the upright scene."""
+    upright = decode(sample_jpeg())
+    wanted = yolo26.post("/detect", content=pictures.png(upright)).json()
+    turned = pictures.oriented("png", orientation, pixels=np.ascontiguousarray(stored(upright, orientation)))
+    got = yolo26.post("/detect", content=turned).json()
+    assert (got["image_width"], got["image_height"]) == (upright.shape[1], upright.shape[0])
+    assert got["detections"] == wanted["detections"]
+    assert len(boxes_of(wanted)) > 0
+
+
+def stored(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """The pixels that a file of this orientation holds: what a viewer undoes."""
+    undo = {1: lambda p: p, 2: np.fliplr, 3: lambda p: np.rot90(p, 2), 4: np.flipud,
+            5: lambda p: p.transpose(1, 0, 2), 6: lambda p: np.rot90(p, 1),
+            7: lambda p: np.rot90(p, 2).transpose(1, 0, 2), 8: lambda p: np.rot90(p, -1)}  # fmt: skip
+    return undo[orientation](upright)
+
+
+def test_a_batch_answers_each_picture_at_its_index_and_a_bad_one_fails_alone(service):
+    single = service.post("/detect", content=sample_jpeg(), headers=JPEG).json()
+    files = [
+        ("files", ("good.jpg", sample_jpeg(), "image/jpeg")),
+        ("files", ("../../etc/passwd", b"root:x:0:0:root", "image/jpeg")),
+        ("files", ("half.jpg", sample_jpeg()[: len(sample_jpeg()) // 2], "image/jpeg")),
+        ("files", ("again.jpg", sample_jpeg(), "image/jpeg")),
+    ]
+    answer = service.post("/detect/batch", files=files).json()
+    assert set(answer) == {"results", "total_inference_time_ms", "num_images"}
+    assert answer["num_images"] == 4
+    results = answer["results"]
+    assert [r["index"] for r in results] == [0, 1, 2, 3]
+    assert [r["filename"] for r in results] == ["good.jpg", "passwd", "half.jpg", "again.jpg"]
+    assert [r.get("error", {}).get("status") for r in results] == [None, 400, 400, None]
+    for good in (results[0], results[3]):
+        assert set(good) == {"index", "filename", "image_width", "image_height", "detections"}
+        assert_same_boxes(good, single)
+
+
+def test_a_large_batch_is_answered_whole_and_one_over_the_limit_is_refused(yolo26):
+    """32 pictures go through the model in parts; the 33rd is one too many."""
+    small = pictures.jpeg(pictures.scene(96, 64))
+    files = [("files", (f"{i}.jpg", small, "image/jpeg")) for i in range(32)]
+    results = yolo26.post("/detect/batch", files=files).json()["results"]
+    assert [r["filename"] for r in results] == [f"{i}.jpg" for i in range(32)]
+    refused = yolo26.post("/detect/batch", files=[*files, files[0]])
+    assert refused.status_code == 413
+    assert "32" in refused.json()["detail"]
+
+
+# --- Health, metrics, warm-up
+
+
+def test_health_names_the_model_and_its_device(service):
+    health = service.get("/health").json()
+    assert (health["status"], health["model_loaded"], health["model_name"]) == ("healthy", True, service.name)
+    assert health["device"] in {"cpu", "cuda"}
+
+
+def test_health_is_503_until_the_model_has_answered():
+    """A load balancer that trusts it never sends a picture to a model that is still loading."""
+    with running("yolo26", wait=False) as service:
+        seen = set()
+        while 200 not in seen:
+            try:
+                answer = service.get("/health")
+            except httpx.TransportError:
+                assert service.process.poll() is None
+                continue
+            seen.add(answer.status_code)
+            if answer.status_code == 503 and len(seen) == 1:
+                assert answer.json()["status"] == "loading"
+                early = service.post("/detect", content=sample_jpeg(), headers=JPEG)
+                assert early.status_code in {503, 200}
+                if early.status_code == 503:
+                    assert "Retry-After" in early.headers
+        assert seen == {503, 200}
+
+
+def test_metrics_count_what_was_answered_single_and_batch(service):
+    """One request of each kind and outcome moves exactly its own counter."""
+    lines = {
+        'inference_requests_total{endpoint="detect",status="200"}': 1,
+        'inference_requests_total{endpoint="detect",status="400"}': 1,
+        'inference_requests_total{endpoint="detect_batch",status="200"}': 1,
+        'inference_latency_seconds_count{endpoint="detect"}': 1,
+        'inference_latency_seconds_count{endpoint="detect_batch"}': 1,
+        "detections_per_image_count": 3,
+        'inference_stage_seconds_count{stage="decode"}': 3,
+    }
+    before = {line: service.metric(line) for line in lines}
+    service.post("/detect", content=sample_jpeg(), headers=JPEG)
+    service.post("/detect", content=b"no picture, but long enough", headers=JPEG)
+    service.post(
+        "/detect/batch", files=[("files", ("a.jpg", sample_jpeg())), ("files", ("b.jpg", sample_jpeg()))]
+    )
+    assert {line: service.metric(line) - before[line] for line in lines} == lines
+    assert service.metric("model_loaded") == 1
+
+
+def test_warm_up_runs_the_model_and_says_so(service):
+    before = service.get("/warmup_status").json()
+    assert before["runs"] >= 3
+    after = service.post("/warmup").json()
+    assert after["runs"] == before["runs"] + 3
+    assert after["last_ms"] > 0
+    assert service.get("/warmup_status").json()["runs"] == after["runs"]
+
+
+def test_the_api_describes_itself(service):
+    paths = service.get("/openapi.json").json()["paths"]
+    assert set(paths) == {"/detect", "/detect/batch", "/health", "/warmup", "/warmup_status", "/metrics"}
+    assert "multipart/form-data" in paths["/detect"]["post"]["requestBody"]["content"]
+    assert service.get("/docs").status_code == 200
+
+
+# --- Under load, late, and at the end
+
+
+def test_health_answers_while_the_model_is_busy(rtdetr):
+    """Neither decoding nor the model holds the event loop: /health takes a fraction of one inference."""
+    inference_ms, health_ms = [], []
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            inference_ms.append(
+                rtdetr.post("/detect", content=sample_jpeg(), headers=JPEG).json()["inference_time_ms"]
+            )
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool, httpx.Client() as client:
+        callers = [pool.submit(load) for _ in range(4)]
+        for _ in range(30):
+            started = time.perf_counter()
+            assert client.get(rtdetr.url + "/health").status_code == 200
+            health_ms.append((time.perf_counter() - started) * 1000)
+        stop.set()
+        concurrent.futures.wait(callers)
+    assert statistics.median(health_ms) < statistics.median(inference_ms) / 2
+
+
+def test_a_full_queue_answers_503_at_once_and_the_admitted_are_served():
+    with running("yolo26", MAX_IN_FLIGHT="3") as service, concurrent.futures.ThreadPoolExecutor(24) as pool:
+        asked = [pool.submit(service.post, "/detect", content=sample_jpeg(), headers=JPEG) for _ in range(24)]
+        answers = [one.result() for one in asked]
+        codes = {answer.status_code for answer in answers}
+        assert codes == {200, 503}
+        refused = next(answer for answer in answers if answer.status_code == 503)
+        assert refused.headers["Retry-After"] == "1"
+        assert "no more than 3" in refused.json()["detail"]
+        assert service.post("/detect", content=sample_jpeg(), headers=JPEG).status_code == 200
+
+
+def test_a_caller_whose_deadline_passed_is_not_worked_for(yolo26):
+    """504, and the model was never asked."""
+    before = yolo26.metric('inference_stage_seconds_count{stage="inference"}')
+    late = yolo26.post("/detect", content=sample_jpeg(), headers={**JPEG, "X-Deadline-Ms": "0"})
+    assert late.status_code == 504
+    assert "deadline" in late.json()["detail"]
+    assert yolo26.metric('inference_stage_seconds_count{stage="inference"}') == before
+    in_time = yolo26.post("/detect", content=sample_jpeg(), headers={**JPEG, "X-Deadline-Ms": "20000"})
+    assert in_time.status_code == 200
+
+
+@pytest.mark.parametrize("header", ["soon", "-1", "nan", "inf", "1e12", ""])
+def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(yolo26, header):
+    answer = yolo26.post("/detect", content=sample_jpeg(), headers={**JPEG, "X-Deadline-Ms": header})
+    assert answer.status_code == 400
+    assert "X-Deadline-Ms" in answer.json()["detail"]
+
+
+def test_work_whose_caller_hung_up_is_dropped_before_the_model_sees_it(rtdetr):
+    """Twelve callers post and hang up: the model runs for the one that is in it, not for the ones that wait."""
+    served = 'inference_requests_total{endpoint="detect",status="200"}'
+    gone = 'inference_requests_total{endpoint="detect",status="499"}'
+    before = (rtdetr.metric(served), rtdetr.metric(gone))
+    lines = [raw_post(rtdetr.port) for _ in range(12)]
+    time.sleep(0.05)
+    for line in lines:
+        line.close()
+    deadline = time.monotonic() + 20
+    while rtdetr.get("/health").json()["in_flight"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    after = (rtdetr.metric(served), rtdetr.metric(gone))
+    assert sum(after) - sum(before) == 12
+    assert after[1] - before[1] >= 6
+
+
+def raw_post(port: int) -> socket.socket:
+    line = socket.create_connection(("127.0.0.1", port), timeout=10)
+    data = sample_jpeg()
+    line.sendall(
+        b"POST /detect HTTP/1.1\r\nHost: t\r\nContent-Type: image/jpeg\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
+    )
+    return line
+
+
+def test_sigterm_ends_the_service_after_the_requests_in_flight_are_answered():
+    with running("rtdetr") as service, concurrent.futures.ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(service.post, "/detect", content=sample_jpeg(), headers=JPEG) for _ in range(6)]
+        deadline = time.monotonic() + 10
+        while service.get("/health").json()["in_flight"] < 4 and time.monotonic() < deadline:
+            pass
+        service.process.send_signal(signal.SIGTERM)
+        assert [one.result().status_code for one in asked] == [200] * 6
+        service.process.wait(30)
+        with pytest.raises(httpx.TransportError):
+            service.get("/health")
+
+
+# --- Settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("YOLO26_PORT", "http", "YOLO26_PORT='http': "),
+        ("YOLO26_MAX_IN_FLIGHT", "0", "greater than or equal to 1"),
+        ("YOLO26_DEVICE", "tpu", "YOLO26_DEVICE='tpu'"),
+        (
+            "YOLO26_WEIGHTS",
+            "/nowhere/y.pt",
+            "YOLO26_WEIGHTS='/nowhere/y.pt': no such file; allowed are 'demo'",
+        ),
+    ],
+)
+def test_a_bad_setting_stops_the_start_with_one_line(variable, value, told):
+    ended = subprocess.run(
+        [sys.executable, "-m", "ai.yolo26.service"], env={"PATH": "", variable: value}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert told in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_weights_that_cannot_be_read_are_told_by_health(tmp_path):
+    """The service stays, so that whoever asks /health learns why it is not ready."""
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(b"not weights")
+    with running("yolo26", wait=False, WEIGHTS=str(broken)) as service:
+        answer = health_once_it_is(service, "failed")
+        assert answer.status_code == 503
+        assert "Error" in answer.json()["error"]
+        assert service.post("/detect", content=sample_jpeg(), headers=JPEG).status_code == 503
+
+
+def health_once_it_is(service, status: str) -> httpx.Response:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            answer = service.get("/health")
+        except httpx.TransportError:
+            assert service.process.poll() is None
+            continue
+        if answer.json()["status"] == status:
+            return answer
+    raise AssertionError(f"/health never said {status!r}")

@@ -1,0 +1,102 @@
+"""Real services for tests: started as a user starts them, on a free port, and ended by their own id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+START_TIMEOUT_S = 90
+
+
+@dataclass(frozen=True)
+class Service:
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def post(self, path: str, timeout: float = 30, **what) -> httpx.Response:
+        return httpx.post(self.url + path, timeout=timeout, **what)
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=10)
+
+    def metric(self, line: str) -> float:
+        """The value of the metrics line that begins with `line`; 0 when there is none yet."""
+        for text in self.get("/metrics").text.splitlines():
+            if text.startswith(line + " "):
+                return float(text.rsplit(" ", 1)[1])
+        return 0.0
+
+    def forget_peak_memory(self) -> None:
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def memory_kib(self, field: str) -> int:
+        """VmRSS (now) or VmHWM (the peak since `forget_peak_memory`)."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+        raise KeyError(field)
+
+
+@contextmanager
+def running(name: str, wait: bool = True, **variables: str) -> Iterator[Service]:
+    """`python -m ai.<name>.service` with these variables (`MAX_IN_FLIGHT="2"` → `YOLO26_MAX_IN_FLIGHT=2`)."""
+    port = free_port()
+    prefix = name.upper()
+    settings = {f"{prefix}_{key}": value for key, value in {"PORT": str(port), **variables}.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"ai.{name}.service"], env={**os.environ, **settings}, stderr=subprocess.PIPE
+    )
+    service = Service(name, port, process)
+    try:
+        if wait:
+            wait_until_ready(service)
+        yield service
+    finally:
+        stop(process)
+
+
+def wait_until_ready(service: Service) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if service.process.poll() is not None:
+            raise AssertionError(f"{service.name} ended: {service.process.stderr.read().decode()[-2000:]}")
+        try:
+            if service.get("/health").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"{service.name} was not ready within {START_TIMEOUT_S} s")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stderr:
+        process.stderr.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
