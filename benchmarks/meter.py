@@ -1,0 +1,66 @@
+"""What the processors of this machine did between two moments, and for whom."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil  # type: ignore[import-untyped]  # its types are a package of their own that nothing else needs
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Processors kept busy, on average: 1.0 is one core at work all the time."""
+
+    server: float | None  # the process under load and its children, if its id is known
+    loadgen: float
+    others: float | None  # every other process of the machine
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """CPU seconds used so far."""
+
+    at_ns: int
+    own_s: float
+    server_s: float | None
+    machine_s: float
+
+    @classmethod
+    def take(cls, server_pid: int | None) -> Reading:
+        server_s = None if server_pid is None else _family_s(server_pid)
+        return cls(time.perf_counter_ns(), time.process_time(), server_s, _machine_s())
+
+    def cores_until(self, later: Reading) -> Cores:
+        wall_s = (later.at_ns - self.at_ns) / 1e9
+        own_s, machine_s = later.own_s - self.own_s, later.machine_s - self.machine_s
+        if self.server_s is None or later.server_s is None:
+            return Cores(None, own_s / wall_s, None)
+        server_s = later.server_s - self.server_s
+        # The kernel counts the machine in ticks of 10 ms: a quiet one can come out below nothing.
+        return Cores(server_s / wall_s, own_s / wall_s, max(0.0, machine_s - server_s - own_s) / wall_s)
+
+
+def _family_s(pid: int) -> float | None:
+    try:
+        parent = psutil.Process(pid)
+        members = [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return None
+    total_s = 0.0
+    for member in members:
+        with suppress(psutil.NoSuchProcess):  # a child that ended just now
+            times = member.cpu_times()
+            total_s += times.user + times.system
+    return total_s
+
+
+def _machine_s() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - _counted_twice(times))
+
+
+def _counted_twice(times: object) -> float:
+    """Linux counts guests in `user` and `nice` as well; `steal` was another machine's."""
+    return float(sum(getattr(times, name, 0.0) for name in ("guest", "guest_nice", "steal")))

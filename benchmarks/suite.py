@@ -1,0 +1,111 @@
+"""Visits every cell once a round, each service started afresh, and keeps what was measured.
+
+The rounds are outermost, so that a drift of the machine falls on all cells alike; the services take turns, so
+that they do not compete.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from benchmarks.loadgen import Measurement
+from benchmarks.pictures import Pictures
+from benchmarks.processes import ROOT, Program, Server, running
+from benchmarks.progress import Progress
+from benchmarks.report import Cell, summarise
+
+WARM_UP_CALLERS = 2
+WARM_UP_S = 1.0
+
+_MEASUREMENT = TypeAdapter(Measurement)
+
+
+class LoadFailedError(Exception):
+    """The load generator itself failed; the message is what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    program: Program
+    seconds: float  # of one window
+
+
+@dataclass(slots=True)
+class Suite:
+    targets: Sequence[Target]
+    pictures: Sequence[Pictures]
+    callers: Sequence[int]
+    repeats: int
+    timeout_s: float
+    health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _runs: dict[tuple[str, str, int], list[Measurement]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        progress = Progress(len(self.targets) * len(self.pictures) * len(self.callers) * self.repeats)
+        for _ in range(self.repeats):
+            for target in self.targets:
+                progress.say(f"starting {target.program.name}")
+                with running(target.program) as server:
+                    self.health[target.program.name] = server.health
+                    self._warm_up(server, min(WARM_UP_S, target.seconds))
+                    self._visit(target, server, progress)
+        progress.done()
+
+    def cells(self, name: str) -> tuple[Cell, ...]:
+        return tuple(
+            summarise(name, str(some.size), some.jpeg_bytes, self._runs[name, str(some.size), callers])
+            for some, callers in self._grid()
+        )
+
+    def _warm_up(self, server: Server, seconds: float) -> None:
+        everything = [path for some in self.pictures for path in some.paths]
+        load(server, everything, WARM_UP_CALLERS, seconds, self.timeout_s)
+
+    def _visit(self, target: Target, server: Server, progress: Progress) -> None:
+        name = target.program.name
+        for some, callers in self._grid():
+            run = load(server, some.paths, callers, target.seconds, self.timeout_s)
+            self._runs.setdefault((name, str(some.size), callers), []).append(run)
+            progress.step(f"{name} {some.size} x {callers}: {run.rps:.1f}/s, p95 {_whole(run.p95_ms)} ms")
+
+    def _grid(self) -> Iterator[tuple[Pictures, int]]:
+        for some in self.pictures:
+            for callers in self.callers:
+                yield some, callers
+
+
+def load(
+    server: Server, bodies: Sequence[Path], callers: int, seconds: float, timeout_s: float
+) -> Measurement:
+    """One run of the generator, in a process of its own: no other work shares its event loop."""
+    options = {"callers": callers, "seconds": seconds, "timeout-s": timeout_s, "server-pid": server.pid}
+    command = [sys.executable, "-m", "benchmarks.loadgen", f"{server.url}/detect", *map(str, bodies)]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    longest_s = seconds + 4 * timeout_s + 30
+    try:
+        answer = subprocess.run(
+            command,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=longest_s,
+            check=True,
+            start_new_session=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise LoadFailedError(error.stderr.strip()) from error
+    except subprocess.TimeoutExpired as error:
+        raise LoadFailedError(f"no result within {longest_s:.0f} s") from error
+    return _MEASUREMENT.validate_python(json.loads(answer.stdout))
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
