@@ -41,6 +41,13 @@ class Service:
                 return float(text.rsplit(" ", 1)[1])
         return 0.0
 
+    def wait_until_idle(self, timeout_s: float = 20) -> None:
+        """No request is admitted any more; AssertionError if one never leaves."""
+        deadline = time.monotonic() + timeout_s
+        while self.get("/health").json()["in_flight"]:
+            assert time.monotonic() < deadline, "a request never left the service"
+            time.sleep(0.02)
+
     def forget_peak_memory(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 

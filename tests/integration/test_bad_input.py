@@ -12,8 +12,13 @@ import pytest
 
 from ai.core.sample import sample_jpeg
 from tests import pictures
+from tests.services import running
 
 JPEG = {"content-type": "image/jpeg"}
+JSON = {"content-type": "application/json"}
+FORM = {"content-type": "multipart/form-data; boundary=x"}
+UNBOUNDED = {"content-type": "multipart/form-data"}
+UPLOAD = b"POST /detect HTTP/1.1\r\nHost: t\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n\xff"
 HALF = len(sample_jpeg()) // 2
 MIB = 1024 * 1024
 
@@ -80,14 +85,14 @@ def test_a_length_that_lies_is_not_believed(service):
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(lambda: pictures.jpeg_cmyk(), id="CMYK"),
-        pytest.param(lambda: pictures.png_16_bit(), id="16-bit"),
-        pytest.param(lambda: pictures.png_palette(), id="palette"),
+        pytest.param(pictures.jpeg_cmyk, id="CMYK"),
+        pytest.param(pictures.png_16_bit, id="16-bit"),
+        pytest.param(pictures.png_palette, id="palette"),
         pytest.param(lambda: pictures.png_palette(transparent=3), id="palette with a transparent colour"),
         pytest.param(lambda: pictures.png(np.zeros((32, 48, 4), np.uint8)), id="alpha"),
-        pytest.param(lambda: pictures.png_interlaced(), id="interlaced"),
+        pytest.param(pictures.png_interlaced, id="interlaced"),
         pytest.param(lambda: pictures.jpeg(np.zeros((32, 48), np.uint8)), id="grey"),
-        pytest.param(lambda: pictures.webp_animated(), id="animated"),
+        pytest.param(pictures.webp_animated, id="animated"),
         pytest.param(lambda: pictures.png(np.zeros((1, 1, 3), np.uint8)), id="one pixel"),
         pytest.param(lambda: pictures.png(np.zeros((2, 4000, 3), np.uint8)), id="a line"),
     ],
@@ -110,18 +115,15 @@ def test_unusual_but_honest_pictures_are_answered(service, make):
         pytest.param({"json": {"image_base64": 7}}, 422, "image_base64", id="base64 is a number"),
         pytest.param({"json": {}}, 422, "image_base64", id="JSON without the field"),
         pytest.param({"json": ["image_base64"]}, 422, "object", id="JSON that is a list"),
-        pytest.param({"content": b"{", "headers": {"content-type": "application/json"}}, 400, "JSON", id="half JSON"),
-        pytest.param({"content": b"[" * 100_000, "headers": {"content-type": "application/json"}}, 400, "JSON", id="deep"),
-        pytest.param({"content": b"\xff\xfe", "headers": {"content-type": "application/json"}}, 400, "JSON", id="not UTF-8"),
+        pytest.param({"content": b"{", "headers": JSON}, 400, "JSON", id="half JSON"),
+        pytest.param({"content": b"[" * 100_000, "headers": JSON}, 400, "JSON", id="deep"),
+        pytest.param({"content": b"\xff\xfe", "headers": JSON}, 400, "JSON", id="not UTF-8"),
         pytest.param({"data": {"picture": "x"}}, 422, "image_base64", id="form without the field"),
         pytest.param({"files": {"picture": ("a.jpg", sample_jpeg())}}, 422, "'file'", id="no file field"),
         pytest.param({"files": {"file": (None, "text")}}, 422, "'file'", id="file that is text"),
         pytest.param({"files": [("file", ("a.jpg", b"1")), ("file", ("b.jpg", b"2"))]}, 413, "files", id="two files"),
-        pytest.param({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "boundary", id="no boundary"),
-        pytest.param(
-            {"content": b"no parts here", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 400, "multipart",
-            id="not multipart",
-        ),
+        pytest.param({"content": b"x", "headers": UNBOUNDED}, 400, "boundary", id="no boundary"),
+        pytest.param({"content": b"no parts here", "headers": FORM}, 400, "multipart", id="not multipart"),
     ],
 )  # fmt: skip
 def test_an_image_that_is_not_where_it_should_be_is_told(service, request_of, status, word):
@@ -130,7 +132,7 @@ def test_an_image_that_is_not_where_it_should_be_is_told(service, request_of, st
 
 def test_a_multipart_body_that_ends_early_is_refused(service):
     whole = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + sample_jpeg()
-    answer = service.post("/detect", content=whole, headers={"content-type": "multipart/form-data; boundary=x"})
+    answer = service.post("/detect", content=whole, headers=FORM)
     assert answer.status_code in {400, 422}
 
 
@@ -138,19 +140,24 @@ def test_a_multipart_body_that_ends_early_is_refused(service):
 def test_a_hundred_thousand_parts_are_refused_at_the_first_too_many(service, path):
     part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="f"\r\n\r\n.\r\n'
     body = part * 100_000 + b"--x--\r\n"
-    answer = service.post(path, content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    answer = service.post(path, content=body, headers=FORM)
     assert_refused(answer, 413, "too many files")
 
 
 def test_a_hundred_thousand_fields_are_refused_too(service):
     body = b'--x\r\nContent-Disposition: form-data; name="n"\r\n\r\n.\r\n' * 100_000 + b"--x--\r\n"
-    answer = service.post("/detect", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    answer = service.post("/detect", content=body, headers=FORM)
     assert_refused(answer, 413, "too many fields")
 
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("../../../etc/passwd", "passwd"), ("C:\\Windows\\a.jpg", "a.jpg"), ("a" * 4000 + ".jpg", "a" * 255), ("", "")],
+    [
+        ("../../../etc/passwd", "passwd"),
+        ("C:\\Windows\\a.jpg", "a.jpg"),
+        ("a" * 4000 + ".jpg", "a" * 255),
+        ("", ""),
+    ],
 )
 def test_a_file_name_is_only_ever_text_in_the_answer(service, name, shown):
     """Path-like, very long or missing: the last part comes back, and no file is touched."""
@@ -159,7 +166,7 @@ def test_a_file_name_is_only_ever_text_in_the_answer(service, name, shown):
         + sample_jpeg()
         + b"\r\n--x--\r\n"
     )
-    answer = service.post("/detect/batch", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    answer = service.post("/detect/batch", content=body, headers=FORM)
     if name:
         assert answer.json()["results"][0]["filename"] == shown
     else:
@@ -168,7 +175,7 @@ def test_a_file_name_is_only_ever_text_in_the_answer(service, name, shown):
 
 @pytest.mark.parametrize("body", [b"", b"--x--\r\n"])
 def test_a_batch_of_nothing_is_told(service, body):
-    answer = service.post("/detect/batch", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    answer = service.post("/detect/batch", content=body, headers=FORM)
     assert answer.status_code in {400, 422}
     answer = service.post("/detect/batch", content=sample_jpeg(), headers=JPEG)
     assert_refused(answer, 415, "files")
@@ -196,8 +203,8 @@ def test_twenty_bombs_at_once_cost_little_memory_and_health_stays_answered(servi
     service.forget_peak_memory()
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         for bomb in bombs:
-            kind = "application/json" if bomb[:1] == b"[" else "image/png"
-            asked = [pool.submit(service.post, "/detect", content=bomb, headers={"content-type": kind}) for _ in range(20)]
+            kind = JSON if bomb[:1] == b"[" else JPEG
+            asked = [pool.submit(service.post, "/detect", content=bomb, headers=kind) for _ in range(20)]
             assert service.get("/health").status_code == 200
             assert all(one.result().status_code < 500 for one in asked)
     grown_mb = (service.memory_kib("VmHWM") - idle_kib) * 1024 / 1e6
@@ -206,26 +213,22 @@ def test_twenty_bombs_at_once_cost_little_memory_and_health_stays_answered(servi
 
 def test_a_slow_upload_is_ended_and_holds_nobody_up():
     """A caller that sends a byte now and then gets 408 when its time is over; others are served meanwhile."""
-    from tests.services import running
-
     with running("yolo26", UPLOAD_TIMEOUT_S="1.0") as service:
         with socket.create_connection(("127.0.0.1", service.port), timeout=10) as line:
-            line.sendall(
-                b"POST /detect HTTP/1.1\r\nHost: t\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n\xff"
-            )
+            line.sendall(UPLOAD)
             assert service.post("/detect", content=sample_jpeg(), headers=JPEG).status_code == 200
             answer = line.recv(4096)
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"1 s" in answer
-        assert service.get("/health").json()["in_flight"] == 0
+        service.wait_until_idle()
 
 
 def test_an_upload_that_is_cut_off_leaves_nothing_behind(service):
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", service.port), timeout=10) as line:
-            line.sendall(b"POST /detect HTTP/1.1\r\nHost: t\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n\xff")
+            line.sendall(UPLOAD)
     assert service.post("/detect", content=sample_jpeg(), headers=JPEG).status_code == 200
-    assert service.get("/health").json()["in_flight"] == 0
+    service.wait_until_idle()
 
 
 @pytest.mark.parametrize("codec", ["jpeg", "png", "webp"])

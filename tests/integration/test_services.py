@@ -38,10 +38,8 @@ def assert_same_boxes(got: dict, wanted: dict, at_least: float = 0.98) -> None:
     ours, theirs = boxes_of(got), boxes_of(wanted)
     assert len(ours) == len(theirs) > 0
     overlap = iou(np.array([box for _, box in ours]), np.array([box for _, box in theirs]))
-    for index, (label, _) in enumerate(ours):
-        best = int(overlap[index].argmax())
-        assert overlap[index, best] >= at_least
-        assert theirs[best][0] == label
+    same_class = np.array([[label == other for other, _ in theirs] for label, _ in ours])
+    assert (np.where(same_class, overlap, 0).max(axis=1) >= at_least).all()
 
 
 # --- What is answered
@@ -275,9 +273,7 @@ def test_work_whose_caller_hung_up_is_dropped_before_the_model_sees_it(rtdetr):
     time.sleep(0.05)
     for line in lines:
         line.close()
-    deadline = time.monotonic() + 20
-    while rtdetr.get("/health").json()["in_flight"] and time.monotonic() < deadline:
-        time.sleep(0.05)
+    rtdetr.wait_until_idle()
     after = (rtdetr.metric(served), rtdetr.metric(gone))
     assert sum(after) - sum(before) == 12
     assert after[1] - before[1] >= 6
