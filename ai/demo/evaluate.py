@@ -72,9 +72,9 @@ def evaluate(run: Run) -> dict[str, dict[str, Figures]]:
             truth += [Truth(scene.boxes, scene.class_ids) for scene in scenes]
             print(f"\r{split}: {len(truth)} of {run.count}", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
-        reference = _coco(truth)
+        reference = coco_of(truth)
         for name in engines:
-            figures[name][split] = _score(reference, answers[name])
+            figures[name][split] = score(reference, answers[name])
     return figures
 
 
@@ -109,7 +109,7 @@ def _detect(engine: TorchEngine, detector: ModuleType, scenes: list[Scene], firs
     ]  # fmt: skip
 
 
-def _coco(scenes: list[Truth]) -> COCO:
+def coco_of(scenes: list[Truth]) -> COCO:
     """Scenes as pycocotools wants them."""
     annotations: list[Figures] = []
     for image_id, scene in enumerate(scenes):
@@ -129,7 +129,7 @@ def _coco(scenes: list[Truth]) -> COCO:
     return reference
 
 
-def _score(reference: COCO, answers: list[Figures]) -> Figures:
+def score(reference: COCO, answers: list[Figures]) -> Figures:
     with contextlib.redirect_stdout(io.StringIO()):
         judge = COCOeval(reference, reference.loadRes(answers) if answers else COCO(), "bbox")
         judge.evaluate()

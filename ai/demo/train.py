@@ -23,13 +23,13 @@ from ultralytics.utils.loss import E2ELoss
 from ai.core.geometry import FitKind
 from ai.demo.augment import Bank, Recipe, make_batch
 from ai.demo.dataset import draw_arrays
-from ai.engines.weights import save_state
+from ai.engines.weights import load_state, save_state
 from ai.rtdetr import model as rtdetr
 from ai.yolo26 import model as yolo26
 
 CLOSING_SHARE = 0.2  # of the time: no mosaic, gentle changes, so that the end sees what will be served
 FULL_SIZE, EARLY_SIZE = 640, 448  # smaller pictures teach as much at first, in half the time
-EARLY_SHARE = 0.5  # of the time
+EARLY_SHARE = 0.5  # of the time, for a network that knows nothing yet
 SAVE_EVERY = 250  # steps
 LOSS_STAGES = 100  # how often YOLO26's weight moves from its one-to-many to its one-to-one head
 
@@ -46,6 +46,8 @@ class Plan:
     weight_decay: float
     clip_norm: float
     mosaic_share: float
+    early_share: float
+    start_from: str | None
 
 
 def main() -> None:
@@ -63,7 +65,10 @@ def main() -> None:
 
 
 def train(plan: Plan, bank: Bank, device: torch.device, out: Path) -> tuple[nn.Module, dict[str, Any]]:
-    model = _build(plan.model, device).train()
+    model = _build(plan.model, device)
+    if plan.start_from:
+        load_state(model, Path(plan.start_from))
+    model.train()
     average = copy.deepcopy(model).eval()
     optimizer = torch.optim.AdamW(
         _groups(model, plan.weight_decay), lr=plan.learning_rate, betas=(0.9, 0.999)
@@ -92,7 +97,7 @@ def _loss(
     model: Any, plan: Plan, bank: Bank, progress: float, device: torch.device
 ) -> tuple[Tensor, dict[str, Tensor]]:
     closing = progress > 1 - CLOSING_SHARE
-    size = EARLY_SIZE if progress < EARLY_SHARE else FULL_SIZE
+    size = EARLY_SIZE if progress < plan.early_share else FULL_SIZE
     recipe = Recipe(plan.fit, size, 0.0 if closing else plan.mosaic_share, 0.35 if closing else 1.0)
     batch = make_batch(bank, plan.batch, recipe).for_ultralytics()
     if isinstance(model.criterion, E2ELoss) and progress * LOSS_STAGES > model.criterion.updates:
@@ -160,6 +165,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         weight_decay=0.02 if yolo else 1e-4,
         clip_norm=10.0 if yolo else 0.1,
         mosaic_share=0.5 if yolo else 0.3,
+        early_share=0.0 if args.start_from else EARLY_SHARE,
+        start_from=str(args.start_from) if args.start_from else None,
     )
 
 
@@ -167,6 +174,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", choices=("yolo26", "rtdetr"))
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start-from", type=Path, help="weights of an earlier run to go on from")
     parser.add_argument("--minutes", type=float, default=12)
     parser.add_argument("--scenes", type=int, default=30_000)
     parser.add_argument(
