@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import pynvml
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -54,10 +55,11 @@ class _GpuCollector:
         total = GaugeMetricFamily("gpu_memory_total_bytes", "Memory of the GPU", labels=["gpu"])
         load = GaugeMetricFamily("gpu_utilization_ratio", "Share of time a kernel ran, 0..1", labels=["gpu"])
         for index, device in enumerate(self._devices):
-            memory = pynvml.nvmlDeviceGetMemoryInfo(device)
-            used.add_metric([str(index)], memory.used)
-            total.add_metric([str(index)], memory.total)
-            load.add_metric([str(index)], pynvml.nvmlDeviceGetUtilizationRates(device).gpu / 100)
+            with suppress(pynvml.NVMLError):  # a GPU may not report a figure, a slice of one (MIG) its load
+                memory = pynvml.nvmlDeviceGetMemoryInfo(device)
+                used.add_metric([str(index)], memory.used)
+                total.add_metric([str(index)], memory.total)
+                load.add_metric([str(index)], pynvml.nvmlDeviceGetUtilizationRates(device).gpu / 100)
         yield from (used, total, load)
 
 
