@@ -1,6 +1,6 @@
 """The baseline: what each legacy service does today, on this machine, and where its time goes.
 
-python -m benchmarks.baseline            # roughly a quarter of an hour on 2 cores
+python -m benchmarks.baseline            # 11 minutes on 2 cores
 python -m benchmarks.baseline --quick    # under a minute; shows that it works, measures nothing worth keeping
 """
 
@@ -36,7 +36,7 @@ CEILING_S = 1.5  # thousands of requests: a longer window would say the same
 _FULL = {
     "callers": [1, 4, 8, 16, 32],
     "sizes": ["640x360", "1280x720", "1920x1080"],
-    "seconds": 4.0,
+    "seconds": 3.0,
     "repeats": 3,
     "out": ROOT / "benchmarks" / "results",
     "name": None,
