@@ -13,12 +13,11 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args
 
 import cv2
@@ -30,12 +29,14 @@ from pycocotools.cocoeval import COCOeval
 
 from ai.core.labels import COCO_80
 from ai.core.processing import Prepared, finish, prepare
+from ai.core.spec import DetectorSpec
 from ai.demo.scenes import Scene, Split, draw_scene
+from ai.engines.detector import TorchDetector
 from ai.engines.torch_engine import TorchEngine
 from ai.rtdetr import model as rtdetr
 from ai.yolo26 import model as yolo26
 
-DETECTORS: dict[str, ModuleType] = {"yolo26": yolo26, "rtdetr": rtdetr}
+DETECTORS: dict[str, Callable[[], TorchDetector]] = {"yolo26": yolo26.detector, "rtdetr": rtdetr.detector}
 FIRST_SEED = {"heldout": 0, "train": 500_000}  # training draws its scenes from seed 1,000,000 on
 SIZES = ((640, 360), (960, 540), (1280, 720), (640, 480))
 BATCH = 8
@@ -61,14 +62,15 @@ class Truth:
 
 def evaluate(run: Run) -> dict[str, dict[str, Figures]]:
     """{detector: {split: figures}}; every detector sees the same pictures, each drawn once."""
-    engines = {name: DETECTORS[name].load(device=run.device) for name in run.detectors}
+    detectors = {name: DETECTORS[name]() for name in run.detectors}
+    engines = {name: detector.load(device=run.device) for name, detector in detectors.items()}
     figures: dict[str, dict[str, Figures]] = {name: {} for name in engines}
     for split in get_args(Split):
         truth: list[Truth] = []
         answers: dict[str, list[Figures]] = {name: [] for name in engines}
         for scenes in _drawn(run, split):
             for name, engine in engines.items():
-                answers[name] += _detect(engine, DETECTORS[name], scenes, len(truth))
+                answers[name] += _detect(engine, detectors[name].spec, scenes, len(truth))
             truth += [Truth(scene.boxes, scene.class_ids) for scene in scenes]
             print(f"\r{split}: {len(truth)} of {run.count}", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
@@ -97,8 +99,7 @@ def _draw(seed: int, split: Split) -> Scene:
     return draw_scene(seed, split, width, height)
 
 
-def _detect(engine: TorchEngine, detector: ModuleType, scenes: list[Scene], first_id: int) -> list[Figures]:
-    spec = detector.spec()
+def _detect(engine: TorchEngine, spec: DetectorSpec, scenes: list[Scene], first_id: int) -> list[Figures]:
     prepared: list[Prepared] = [prepare(scene.image, spec) for scene in scenes]
     rows = engine.infer(np.stack([one.pixels for one in prepared]))
     return [

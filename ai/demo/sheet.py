@@ -33,7 +33,8 @@ def sheet(split: Split, seeds: range, detector: str | None) -> Image:
 
 
 def _found(pictures: list[Image], detector: str) -> list[Detections]:
-    spec, engine = DETECTORS[detector].spec(), DETECTORS[detector].load()
+    known = DETECTORS[detector]()
+    spec, engine = known.spec, known.load()
     prepared = [prepare(picture, spec) for picture in pictures]
     return [finish(engine.infer(one.pixels[None])[0], one.fit, spec) for one in prepared]
 

@@ -23,9 +23,8 @@ from ultralytics.utils.loss import E2ELoss
 from ai.core.geometry import FitKind
 from ai.demo.augment import Bank, Recipe, make_batch
 from ai.demo.dataset import draw_arrays
+from ai.demo.evaluate import DETECTORS
 from ai.engines.weights import load_state, save_state
-from ai.rtdetr import model as rtdetr
-from ai.yolo26 import model as yolo26
 
 CLOSING_SHARE = 0.2  # of the time: no mosaic, gentle changes, so that the end sees what will be served
 FULL_SIZE, EARLY_SIZE = 640, 448  # smaller pictures teach as much at first, in half the time
@@ -112,7 +111,7 @@ def _build(name: str, device: torch.device) -> Any:
 
     Typed as Any: from here on it is what ultralytics hangs on its modules.
     """
-    model: Any = (yolo26.build_demo() if name == "yolo26" else rtdetr.build_demo()).to(device)
+    model: Any = DETECTORS[name]().build_demo().to(device)
     model = model.to(
         memory_format=torch.channels_last
     )  # the other layout's batch norm takes a third of a step
@@ -172,7 +171,7 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", choices=("yolo26", "rtdetr"))
+    parser.add_argument("model", choices=tuple(DETECTORS))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start-from", type=Path, help="weights of an earlier run to go on from")
     parser.add_argument("--minutes", type=float, default=12)

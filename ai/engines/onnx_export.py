@@ -7,7 +7,6 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from ai.core.image import decode
 from ai.core.processing import prepare
 from ai.core.sample import sample_jpeg
 from ai.core.spec import DetectorSpec
+from ai.engines.detector import TorchDetector
 from ai.engines.settings import WeightsSettings
 from ai.engines.torch_engine import DetectorModule
 from ai.engines.weights import WeightsNotFound
@@ -125,15 +125,16 @@ def _agreement(wanted: Rows, got: Rows, floor: float) -> Agreement:
     return found
 
 
-def run(detector: ModuleType) -> None:
+def run(detector: TorchDetector) -> None:
     """The command line of both exporters."""
-    spec: DetectorSpec = detector.spec()
-    parser = argparse.ArgumentParser(description=f"Export {spec.title} to ONNX and check it against torch.")
+    parser = argparse.ArgumentParser(
+        description=f"Export {detector.spec.title} to ONNX and check it against torch."
+    )
     parser.add_argument("--output", type=Path, required=True, help="the .onnx file to write")
     args = parser.parse_args()
-    settings = WeightsSettings(_env_prefix=detector.PREFIX)
+    settings = WeightsSettings(_env_prefix=detector.prefix)
     try:
-        agreement = export(detector.load_module(settings.weights), spec, args.output)
+        agreement = export(detector.load_module(settings.weights), detector.spec, args.output)
     except (WeightsNotFound, ExportDiffers) as error:
         sys.exit(str(error))
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, {agreement}")

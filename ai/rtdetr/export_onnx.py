@@ -1,7 +1,7 @@
 """`python -m ai.rtdetr.export_onnx --output rtdetr.onnx`: dynamic batch, checked against torch."""
 
 from ai.engines.onnx_export import run
-from ai.rtdetr import model
+from ai.rtdetr.model import detector
 
 if __name__ == "__main__":
-    run(model)
+    run(detector())

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 from ultralytics import RTDETR
 from ultralytics.nn.tasks import RTDETRDetectionModel
 
-from ai.engines import weights as weights_files
-from ai.engines.torch_engine import TorchEngine
+from ai.engines.detector import TorchDetector
 from ai.rtdetr.processing import spec
 
-PREFIX = "RTDETR_"  # of the environment variables
-PORT = 8090
-DEMO_WEIGHTS = Path(__file__).parent / "weights" / "demo.pt"
 DEMO_ARCHITECTURE = Path(__file__).with_name("demo.yaml")
 
 
-def find_weights(weights: str) -> str:
-    """What to hand to ultralytics; WeightsNotFound names the variable, its value and what is allowed."""
-    return weights_files.source(weights, f"{PREFIX}WEIGHTS")
+def detector() -> TorchDetector:
+    return TorchDetector(
+        spec=spec(),
+        prefix="RTDETR_",
+        port=8090,
+        demo_weights=Path(__file__).parent / "weights" / "demo.pt",
+        build_demo=_build_demo,
+        open_checkpoint=lambda weights: RTDETR(weights).model,
+    )
 
 
-def load(weights: str = weights_files.DEMO, device: str = "auto") -> TorchEngine:
-    return TorchEngine(load_module(weights), spec(), device)
-
-
-def load_module(weights: str = weights_files.DEMO) -> nn.Module:
-    """The bare network in inference form."""
-    if weights == weights_files.DEMO:
-        module: Any = weights_files.load_state(build_demo(), DEMO_WEIGHTS)
-    else:
-        module = RTDETR(find_weights(weights)).model
-    ready: nn.Module = module.float().eval().fuse(verbose=False)
-    return ready
-
-
-def build_demo() -> RTDETRDetectionModel:
-    """The untrained network that the demo weights belong to."""
-    return RTDETRDetectionModel(str(DEMO_ARCHITECTURE), nc=len(spec().labels), verbose=False)
+def _build_demo() -> nn.Module:
+    network: nn.Module = RTDETRDetectionModel(str(DEMO_ARCHITECTURE), nc=len(spec().labels), verbose=False)
+    return network

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from types import ModuleType
 
 import uvicorn
 
 from ai.core.errors import BadSetting
+from ai.engines.detector import TorchDetector
 from ai.engines.weights import WeightsNotFound
 from ai.serving.app import create_app
 from ai.serving.runtime import Engine
@@ -17,21 +17,20 @@ from ai.serving.settings import read_settings
 KEEP_ALIVE_S = 20  # the backend's own connections expire before that
 
 
-def serve(detector: ModuleType) -> None:
-    """Serve the detector of `ai.yolo26.model` or `ai.rtdetr.model` until a signal ends it."""
+def serve(detector: TorchDetector) -> None:
+    """Serve until a signal ends it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        settings = read_settings(detector.PREFIX, detector.PORT)
+        settings = read_settings(detector.prefix, detector.port)
         detector.find_weights(settings.weights)
     except (BadSetting, WeightsNotFound) as error:
         sys.exit(str(error))
 
     def load() -> Engine:
-        engine: Engine = detector.load(settings.weights, settings.device)
-        return engine
+        return detector.load(settings.weights, settings.device)
 
     uvicorn.run(
-        create_app(detector.spec(), load, settings),
+        create_app(detector.spec, load, settings),
         host=settings.host,
         port=settings.port,
         access_log=False,

@@ -16,10 +16,10 @@ from ai.core.sample import sample_jpeg
 from ai.engines import weights
 from ai.engines.onnx_export import ExportDiffers, export
 from ai.engines.torch_engine import DetectorModule, TorchEngine, choose_device
-from ai.rtdetr import model as rtdetr
-from ai.yolo26 import model as yolo26
+from ai.rtdetr.model import detector as rtdetr
+from ai.yolo26.model import detector as yolo26
 
-BOTH = pytest.mark.parametrize("detector", [yolo26, rtdetr], ids=["yolo26", "rtdetr"])
+BOTH = pytest.mark.parametrize("detector", [yolo26(), rtdetr()], ids=["yolo26", "rtdetr"])
 
 
 class Echo(nn.Module):
@@ -37,7 +37,7 @@ class Echo(nn.Module):
 
 def test_pixels_are_normalised_as_the_spec_says():
     spec = dataclasses.replace(
-        yolo26.spec(), pixel_scale=1 / 255, pixel_mean=(0.5,) * 3, pixel_std=(0.25,) * 3
+        yolo26().spec, pixel_scale=1 / 255, pixel_mean=(0.5,) * 3, pixel_std=(0.25,) * 3
     )
     module = DetectorModule(Echo([1.0, 2.0, 3.0, 4.0, 0.0, 7.0]), spec)
     rows = module(torch.full((1, 3, 64, 64), 204, dtype=torch.uint8))
@@ -45,7 +45,7 @@ def test_pixels_are_normalised_as_the_spec_says():
 
 
 def test_centres_in_units_become_corners_in_pixels():
-    module = DetectorModule(Echo([0.5, 0.25, 0.2, 0.1, 0.0, 3.0]), rtdetr.spec())
+    module = DetectorModule(Echo([0.5, 0.25, 0.2, 0.1, 0.0, 3.0]), rtdetr().spec)
     rows = module(torch.zeros((1, 3, 640, 640), dtype=torch.uint8))
     np.testing.assert_allclose(rows[0, 0, :4], [256, 128, 384, 192], rtol=1e-5)
 
@@ -54,7 +54,7 @@ def test_centres_in_units_become_corners_in_pixels():
 def test_an_engine_answers_each_picture_of_a_batch_as_it_answers_it_alone(detector):
     engine = detector.load()
     pixels = np.stack(
-        [prepare(decode(sample_jpeg()), detector.spec()).pixels, np.zeros((3, 640, 640), np.uint8)]
+        [prepare(decode(sample_jpeg()), detector.spec).pixels, np.zeros((3, 640, 640), np.uint8)]
     )
     together = engine.infer(pixels)
     assert together.shape == (2, 300, 6)
@@ -68,9 +68,9 @@ def test_an_engine_answers_each_picture_of_a_batch_as_it_answers_it_alone(detect
 @BOTH
 def test_the_demo_weights_find_the_objects_of_the_sample_picture(detector):
     """The sample picture shows three cars, a crouching person and a cyclist, who may be missed on the bicycle."""
-    prepared = prepare(decode(sample_jpeg()), detector.spec())
+    prepared = prepare(decode(sample_jpeg()), detector.spec)
     rows = detector.load().infer(prepared.pixels[None])[0]
-    seen = [found.label for found in finish(rows, prepared.fit, detector.spec()) if found.score >= 0.5]
+    seen = [found.label for found in finish(rows, prepared.fit, detector.spec) if found.score >= 0.5]
     assert seen.count("car") >= 3
     assert {"person", "bicycle"} <= set(seen)
 
@@ -79,7 +79,7 @@ def test_the_demo_weights_find_the_objects_of_the_sample_picture(detector):
 def test_an_export_takes_any_batch_and_agrees_with_torch(detector, tmp_path):
     """Checked as it is written; ONNX Runtime then serves batches that were never traced."""
     output = tmp_path / "model.onnx"
-    agreement = export(detector.load_module(), detector.spec(), output)
+    agreement = export(detector.load_module(), detector.spec, output)
     assert agreement.boxes >= 3
     assert agreement.least_iou >= 0.99
     session = onnxruntime.InferenceSession(str(output))
@@ -105,7 +105,7 @@ def test_an_export_that_answers_something_else_is_refused_and_not_written(tmp_pa
     """The negative control of the check above."""
     output = tmp_path / "model.onnx"
     with pytest.raises(ExportDiffers, match="something else"):
-        export(Frozen(), yolo26.spec(), output)
+        export(Frozen(), yolo26().spec, output)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,24 +130,24 @@ def test_a_weights_file_that_holds_code_is_not_run(tmp_path):
 @pytest.mark.parametrize("missing", ["/nowhere/model.pt", "models/mine.pt", "yolo26m"])
 def test_weights_that_are_not_there_are_named_with_their_variable(missing):
     with pytest.raises(weights.WeightsNotFound, match=r"YOLO26_WEIGHTS=.*no such file; allowed are 'demo'"):
-        yolo26.find_weights(missing)
+        yolo26().find_weights(missing)
 
 
 def test_a_name_is_left_to_ultralytics_and_a_path_is_kept(tmp_path):
     own = tmp_path / "own.pt"
     own.write_bytes(b"")
-    assert yolo26.find_weights("yolo26m.pt") == "yolo26m.pt"
-    assert rtdetr.find_weights(str(own)) == str(own)
-    assert rtdetr.find_weights("demo") == "demo"
+    assert yolo26().find_weights("yolo26m.pt") == "yolo26m.pt"
+    assert rtdetr().find_weights(str(own)) == str(own)
+    assert rtdetr().find_weights("demo") == "demo"
 
 
 def test_yolos_own_checkpoints_are_served_with_the_nms_free_head(tmp_path):
     """A checkpoint as ultralytics writes it: the head that needs no NMS is switched on, whatever it was left at."""
-    network = weights.load_state(yolo26.build_demo(), yolo26.DEMO_WEIGHTS)
+    network = weights.load_state(yolo26().build_demo(), yolo26().demo_weights)
     network.end2end = False
     torch.save({"model": network, "train_args": {}, "epoch": -1}, tmp_path / "own.pt")
-    ours, theirs = yolo26.load(), yolo26.load(str(tmp_path / "own.pt"))
-    pixels = prepare(decode(sample_jpeg()), yolo26.spec()).pixels[None]
+    ours, theirs = yolo26().load(), yolo26().load(str(tmp_path / "own.pt"))
+    pixels = prepare(decode(sample_jpeg()), yolo26().spec).pixels[None]
     np.testing.assert_allclose(ours.infer(pixels), theirs.infer(pixels), atol=0.5)
 
 
@@ -159,6 +159,6 @@ def test_a_gpu_that_is_not_there_is_told():
 
 
 def test_the_cpu_runs_full_precision():
-    engine = TorchEngine(Echo([0.0] * 6), yolo26.spec(), "cpu")
+    engine = TorchEngine(Echo([0.0] * 6), yolo26().spec, "cpu")
     assert not engine.half
     assert engine.module.scale.dtype == torch.float32

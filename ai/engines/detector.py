@@ -1,0 +1,43 @@
+"""A detector family in torch: what it is, what its variables are called, and how its network comes to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ai.core.spec import DetectorSpec
+from ai.engines import weights as weights_files
+from ai.engines.torch_engine import TorchEngine
+
+
+@dataclass(frozen=True, slots=True)
+class TorchDetector:
+    """Two detectors differ in these values, and in nothing else."""
+
+    spec: DetectorSpec
+    prefix: str  # of its environment variables
+    port: int  # of its legacy service
+    demo_weights: Path
+    build_demo: Callable[[], nn.Module]  # the untrained network that the demo weights belong to
+    open_checkpoint: Callable[[str], nn.Module]  # a file, or a name that ultralytics knows
+
+    def find_weights(self, weights: str) -> str:
+        """`demo`, a path or a name; WeightsNotFound names the variable, its value and what is allowed."""
+        return weights_files.source(weights, f"{self.prefix}WEIGHTS")
+
+    def load_module(self, weights: str = weights_files.DEMO) -> nn.Module:
+        """The bare network in inference form."""
+        found = self.find_weights(weights)
+        if found == weights_files.DEMO:
+            network: Any = weights_files.load_state(self.build_demo(), self.demo_weights)
+        else:
+            network = self.open_checkpoint(found)
+        fused: nn.Module = network.float().eval().fuse(verbose=False)
+        return fused
+
+    def load(self, weights: str = weights_files.DEMO, device: str = "auto") -> TorchEngine:
+        return TorchEngine(self.load_module(weights), self.spec, device)
