@@ -36,23 +36,26 @@ def _up(args: argparse.Namespace, settings: Settings) -> int:
     with local_stack.ended_by_signals():
         print("Starting the two legacy services; the first start takes some seconds.")
         running = local_stack.start(settings, dict(os.environ), tell=print)  # noqa: TID251 - handed on whole
+        stays = False
         try:
             _show_sample(running)
+            stays = args.detach
             if args.detach:
                 print("\nThey run on. `crossfade down` (or `make down`) ends them.")
-                return 0
-            print("\nCtrl-C ends them.")
-            local_stack.watch(running)
-        except KeyboardInterrupt:
-            print()
+            else:
+                print("\nCtrl-C ends them.", flush=True)
+                local_stack.watch(running)
         finally:
-            if not args.detach:
-                local_stack.stop(settings, tell=print)
+            if not stays:
+                print()
+                local_stack.stop(settings, running, tell=print)
     return 0
 
 
 def _down(_: argparse.Namespace, settings: Settings) -> int:
-    if local_stack.stop(settings, tell=print) == 0:
+    running = local_stack.known(settings)
+    local_stack.stop(settings, running, tell=print)
+    if not running:
         print("Nothing was running.")
     return 0
 
@@ -79,14 +82,10 @@ def _detect_one(name: str, url: str, image: Path) -> bool:
         answer = _post(
             url, image.read_bytes(), IMAGE_TYPES.get(image.suffix.lower(), "application/octet-stream")
         )
-    except (OSError, httpx.TransportError) as error:
+        print(f"\n{name}: {image}\n{_table(answer)}")
+    except (OSError, httpx.TransportError, StackError) as error:
         print(f"{name}: {image}: {error}", file=sys.stderr)
         return False
-    if answer.status_code != httpx.codes.OK:
-        print(f"{name}: {image}: {answer.json().get('detail', answer.text)}", file=sys.stderr)
-        return False
-    print(f"\n{name}: {image}")
-    print(_table(answer.json()))
     return True
 
 
@@ -94,16 +93,24 @@ def _show_sample(running: list[Running]) -> None:
     """A drawn scene through each service: the shortest proof that they detect."""
     for one in running:
         answer = _post(one.url, sample_jpeg(), "image/jpeg")
-        answer.raise_for_status()
-        print(f"\n{one.name}: the sample picture (ai/core/sample.jpg)")
-        print(_table(answer.json()))
+        print(f"\n{one.name}: the sample picture (ai/core/sample.jpg)\n{_table(answer)}")
     print("\nTry your own:  crossfade detect PICTURE.jpg")
     for one in running:
         print(f"  {one.name:7} POST {one.url}/detect    docs {one.url}/docs    log {one.log}")
 
 
-def _post(url: str, data: bytes, media_type: str) -> httpx.Response:
-    return httpx.post(f"{url}/detect", content=data, headers={"content-type": media_type}, timeout=30)
+def _post(url: str, data: bytes, media_type: str) -> dict[str, Any]:
+    """A service's answer, or a StackError with the sentence that it gave instead."""
+    with local_stack.client() as ask:
+        answer = ask.post(f"{url}/detect", content=data, headers={"content-type": media_type})
+    try:
+        document: dict[str, Any] = answer.json()
+        if answer.status_code == httpx.codes.OK:
+            return document
+        detail = document["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = answer.text[:200]
+    raise StackError(f"{url} answered {answer.status_code}: {detail}")
 
 
 def _table(answer: dict[str, Any]) -> str:
@@ -122,8 +129,9 @@ def _table(answer: dict[str, Any]) -> str:
 
 def _health(url: str) -> str:
     try:
-        return str(httpx.get(f"{url}/health", timeout=5).json()["status"])
-    except (httpx.TransportError, ValueError, KeyError):
+        with local_stack.client() as ask:
+            return str(ask.get(f"{url}/health").json()["status"])
+    except (httpx.TransportError, ValueError, KeyError, TypeError):
         return "unreachable"
 
 

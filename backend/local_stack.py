@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ import httpx
 
 from backend.settings import Settings
 
-STOP_TIMEOUT_S = 35  # a service answers what is in flight for 30 s at most
+STOP_TIMEOUT_S = 35  # a service answers what is in flight for 30 s, unless it was told otherwise
 _POLL_S = 0.2
+_LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
 class StackError(Exception):
@@ -34,7 +36,8 @@ class Service:
 
     @property
     def port(self) -> int:
-        return urlsplit(self.url).port or 80
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
 
     @property
     def module(self) -> str:
@@ -50,12 +53,17 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        """Whether this process id still is the service: ids are used again."""
+        """Whether this process id still is the service: ids are used again, and a zombie has no command line."""
         try:
             command = Path(f"/proc/{self.pid}/cmdline").read_bytes()
         except OSError:
             return False
         return f"ai.{self.name}.service".encode() in command
+
+
+def client() -> httpx.Client:
+    """For services of ours; a proxy in the environment is not for them."""
+    return httpx.Client(trust_env=False, timeout=30)
 
 
 def services_of(settings: Settings) -> tuple[Service, ...]:
@@ -64,19 +72,21 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
 
 def start(settings: Settings, environment: Mapping[str, str], tell: Callable[[str], None]) -> list[Running]:
     """Start every service and wait until each has answered a real inference; if one cannot, end them all."""
-    services = services_of(settings)
-    for service in services:
-        _require_free(service)
     started: list[Running] = []
-    try:
-        for service in services:
-            started.append(_spawn(service, settings, environment))
-            _remember(settings, started)
-        for running in started:
-            _wait_until_ready(running, settings.start_timeout_s, tell)
-    except BaseException:
-        stop(settings, tell=lambda _: None)
-        raise
+    with _alone(settings):
+        if earlier := known(settings):
+            raise StackError(f"{earlier[0].name} was started before and runs; `crossfade down` ends it")
+        for service in services_of(settings):
+            _require_startable(service)
+        try:
+            for service in services_of(settings):
+                started.append(_spawn(service, settings, environment))
+                _remember(settings, started)
+            for running in started:
+                _wait_until_ready(running, settings.start_timeout_s, tell)
+        except BaseException:
+            stop(settings, started, tell=lambda _: None)
+            raise
     return started
 
 
@@ -89,23 +99,22 @@ def known(settings: Settings) -> list[Running]:
         return []
 
 
-def stop(settings: Settings, tell: Callable[[str], None]) -> int:
-    """End what runs, each by its own id: asked first, killed after that. How many there were."""
-    running = known(settings)
+def stop(settings: Settings, running: Sequence[Running], tell: Callable[[str], None]) -> None:
+    """End these, each by its own id: asked first, killed after that."""
     for one in running:
-        with suppress(ProcessLookupError):
-            os.kill(one.pid, signal.SIGTERM)
+        _signal(one, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     for one in running:
         while one.alive and time.monotonic() < deadline:
             _reap(one.pid)
             time.sleep(_POLL_S / 4)
         if one.alive:
-            with suppress(ProcessLookupError):
-                os.kill(one.pid, signal.SIGKILL)
-        tell(f"{one.name} ended")
-    _record(settings).unlink(missing_ok=True)
-    return len(running)
+            _signal(one, signal.SIGKILL)
+            tell(f"{one.name} did not end within {STOP_TIMEOUT_S} s and was killed")
+        else:
+            tell(f"{one.name} ended")
+    if not known(settings):
+        _record(settings).unlink(missing_ok=True)
 
 
 def watch(running: list[Running]) -> None:
@@ -132,13 +141,29 @@ def ended_by_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _require_free(service: Service) -> None:
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Two starts at once would each end what the other began."""
+    path = settings.crossfade_var / "run" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StackError("another `crossfade up` is starting the services right now") from error
+        yield
+
+
+def _require_startable(service: Service) -> None:
+    variable = f"{service.name.upper()}_URL"
+    if urlsplit(service.url).hostname not in _LOCAL_HOSTS:
+        raise StackError(f"{variable}={service.url} is not on this machine; start {service.name} there")
     with socket.socket() as probe:
         probe.settimeout(1)
         if probe.connect_ex(("127.0.0.1", service.port)) == 0:
             raise StackError(
                 f"port {service.port} is taken, so {service.name} cannot start; "
-                f"`crossfade down` ends an earlier start, {service.name.upper()}_URL names another port"
+                f"`crossfade down` ends an earlier start, {variable} names another port"
             )
 
 
@@ -161,7 +186,8 @@ def _wait_until_ready(running: Running, timeout_s: float, tell: Callable[[str], 
         if not running.alive:
             raise StackError(f"{running.name} could not start: {_tail(running.log, lines=3)}")
         with suppress(httpx.TransportError):
-            answer = httpx.get(f"{running.url}/health", timeout=5)
+            with client() as ask:
+                answer = ask.get(f"{running.url}/health")
             if answer.status_code == httpx.codes.OK:
                 tell(f"{running.name} is ready on {answer.json()['device']} at {running.url}")
                 return
@@ -178,11 +204,18 @@ def _record(settings: Settings) -> Path:
 def _remember(settings: Settings, running: list[Running]) -> None:
     record = _record(settings)
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps([asdict(one) for one in running], indent=2))
+    aside = record.with_suffix(".part")
+    aside.write_text(json.dumps([asdict(one) for one in running], indent=2))
+    aside.replace(record)
+
+
+def _signal(running: Running, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(running.pid, number)
 
 
 def _reap(pid: int) -> None:
-    """Take leave of a child that has ended, so that it does not stay as a zombie that looks alive."""
+    """Take leave of a child that has ended."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 

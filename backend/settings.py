@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_an_address(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:  # .port may raise
             raise ValueError("must be an address such as http://localhost:8090")
         return value.rstrip("/")
 
@@ -33,3 +33,5 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise BadSetting.of(error.errors()[0]) from error
+    except UnicodeDecodeError as error:
+        raise BadSetting(f".env cannot be read: it is not UTF-8 ({error})") from error

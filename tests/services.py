@@ -7,11 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -23,16 +25,17 @@ class Service:
     name: str
     port: int
     process: subprocess.Popen[bytes]
+    log: IO[bytes]
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def post(self, path: str, timeout: float = 30, **what) -> httpx.Response:
-        return httpx.post(self.url + path, timeout=timeout, **what)
+        return httpx.post(self.url + path, timeout=timeout, trust_env=False, **what)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=10)
+        return httpx.get(self.url + path, timeout=30, trust_env=False)
 
     def metric(self, line: str) -> float:
         """The value of the metrics line that begins with `line`; 0 when there is none yet."""
@@ -47,6 +50,10 @@ class Service:
         while self.get("/health").json()["in_flight"]:
             assert time.monotonic() < deadline, "a request never left the service"
             time.sleep(0.02)
+
+    def log_text(self) -> str:
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
 
     def forget_peak_memory(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
@@ -65,23 +72,27 @@ def running(name: str, wait: bool = True, **variables: str) -> Iterator[Service]
     port = free_port()
     prefix = name.upper()
     settings = {f"{prefix}_{key}": value for key, value in {"PORT": str(port), **variables}.items()}
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"ai.{name}.service"], env={**os.environ, **settings}, stderr=subprocess.PIPE
-    )
-    service = Service(name, port, process)
-    try:
-        if wait:
-            wait_until_ready(service)
-        yield service
-    finally:
-        stop(process)
+    with tempfile.TemporaryFile() as log:  # a pipe that nobody empties would stop a service that logs much
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"ai.{name}.service"],
+            env={**os.environ, **settings},
+            stdout=log,
+            stderr=log,
+        )
+        service = Service(name, port, process, log)
+        try:
+            if wait:
+                wait_until_ready(service)
+            yield service
+        finally:
+            stop(process)
 
 
 def wait_until_ready(service: Service) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if service.process.poll() is not None:
-            raise AssertionError(f"{service.name} ended: {service.process.stderr.read().decode()[-2000:]}")
+            raise AssertionError(f"{service.name} ended: {service.log_text()[-2000:]}")
         try:
             if service.get("/health").status_code == 200:
                 return
@@ -99,8 +110,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    if process.stderr:
-        process.stderr.close()
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from ai.core.labels import canonical
 from ai.core.spec import DetectorSpec
 from ai.engines import weights as weights_files
 from ai.engines.torch_engine import TorchEngine
@@ -36,8 +37,18 @@ class TorchDetector:
             network: Any = weights_files.load_state(self.build_demo(), self.demo_weights)
         else:
             network = self.open_checkpoint(found)
+            self._require_same_classes(network, found)
         fused: nn.Module = network.float().eval().fuse(verbose=False)
         return fused
+
+    def _require_same_classes(self, network: Any, weights: str) -> None:
+        """A model of other classes would call its first one a person."""
+        names = tuple(canonical(name) for name in network.names.values())
+        if names != tuple(canonical(name) for name in self.spec.labels):
+            raise weights_files.WrongWeights(
+                f"{self.prefix}WEIGHTS={weights!r} knows {len(names)} classes beginning with {names[:3]}; "
+                f"{self.spec.name} has the {len(self.spec.labels)} of its spec, beginning with {self.spec.labels[:3]}"
+            )
 
     def load(self, weights: str = weights_files.DEMO, device: str = "auto") -> TorchEngine:
         return TorchEngine(self.load_module(weights), self.spec, device)

@@ -24,7 +24,7 @@ from ai.core.spec import DetectorSpec
 from ai.engines.detector import TorchDetector
 from ai.engines.settings import WeightsSettings
 from ai.engines.torch_engine import DetectorModule
-from ai.engines.weights import WeightsNotFound
+from ai.engines.weights import WeightsNotFound, WrongWeights
 
 OPSET = 17  # the newest that TensorRT 8.6, OpenVINO and ONNX Runtime of the last years all take
 CHECKED_BATCHES = (1, 3)
@@ -135,6 +135,6 @@ def run(detector: TorchDetector) -> None:
     settings = WeightsSettings(_env_prefix=detector.prefix)
     try:
         agreement = export(detector.load_module(settings.weights), detector.spec, args.output)
-    except (WeightsNotFound, ExportDiffers) as error:
+    except (WeightsNotFound, WrongWeights, ExportDiffers) as error:
         sys.exit(str(error))
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, {agreement}")

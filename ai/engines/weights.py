@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -14,11 +15,15 @@ class WeightsNotFound(Exception):
     pass
 
 
+class WrongWeights(Exception):
+    """The checkpoint holds another kind of detector than the one it was named for."""
+
+
 def source(weights: str, variable: str) -> str:
     """`weights` itself if it is `demo` or a name, the path if it is a file."""
     if weights == DEMO:
         return weights
-    path = Path(weights).expanduser()
+    path = Path(os.path.expanduser(weights))  # noqa: PTH111 - Path.expanduser raises for a user that is not there
     if path.is_file():
         return str(path)
     if path.name != weights or path.suffix not in {".pt", ".pth"}:

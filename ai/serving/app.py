@@ -6,19 +6,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from ai.core.detections import Detection
-from ai.core.errors import InvalidImage
+from ai.core.errors import InvalidDetections, InvalidImage
 from ai.core.spec import DetectorSpec
 from ai.serving import docs
-from ai.serving.intake import Upload, read_image, read_images
+from ai.serving.intake import Budget, Intake, Upload
 from ai.serving.metrics import ServiceMetrics
-from ai.serving.problems import Busy, CallerGone, Problem, answer_problem
-from ai.serving.runtime import Answer, Decoded, Engine, Runtime, Timing
+from ai.serving.problems import CallerGone, Late, ModelFault, Problem, answer_problem
+from ai.serving.runtime import Answer, Decoded, Engine, Outcome, Runtime, Timing
 from ai.serving.settings import ServiceSettings
 
 T = TypeVar("T")
@@ -30,8 +32,8 @@ def create_app(spec: DetectorSpec, load: Callable[[], Engine], settings: Service
     app = FastAPI(
         title=f"{spec.title} detection service", summary=docs.SUMMARY, lifespan=_lifespan_of(runtime)
     )
-    app.add_exception_handler(Exception, answer_problem)
-    app.add_exception_handler(Problem, answer_problem)
+    for kind in (Problem, HTTPException, Exception):
+        app.add_exception_handler(kind, answer_problem)
     _add_detection(app, runtime, metrics, settings)
     _add_operations(app, runtime, metrics, settings)
     return app
@@ -51,38 +53,42 @@ def _lifespan_of(runtime: Runtime) -> Callable[[FastAPI], Any]:
 def _add_detection(
     app: FastAPI, runtime: Runtime, metrics: ServiceMetrics, settings: ServiceSettings
 ) -> None:
+    budget = Budget(settings.max_receiving_bytes)
+
     @app.post("/detect", **docs.DETECT)
     async def detect(request: Request) -> Response:
-        async def work() -> Response:
-            expires_at = _expiry(request)
-            data = await read_image(request, settings)
-            try:
-                answer = await _unless_gone(request, runtime.detect(data, expires_at))
-            except InvalidImage as error:
-                raise Problem.of(error) from error
+        async def work(intake: Intake, expires_at: float | None) -> Response:
+            image = await intake.image()
+            with runtime.admitted():
+                outcome = await _while_wanted(request, runtime.detect(image, expires_at), expires_at)
+            answer = _true(outcome)
             _observe(metrics, answer)
             return JSONResponse(_one(answer), headers={"Server-Timing": _server_timing(answer.timing)})
 
-        return await _counted("detect", runtime, metrics, work)
+        return await _counted("detect", metrics, partial(_received, request, runtime, settings, budget, work))
 
     @app.post("/detect/batch", **docs.DETECT_BATCH)
     async def detect_batch(request: Request) -> Response:
-        async def work() -> Response:
-            expires_at = _expiry(request)
-            uploads = await read_images(request, settings)
-            started = time.perf_counter()
-            results = await _unless_gone(request, _each(runtime, metrics, uploads, expires_at))
+        async def work(intake: Intake, expires_at: float | None) -> Response:
+            uploads = await intake.images()
+            with runtime.admitted():
+                started = time.perf_counter()
+                work = _each(runtime, metrics, uploads, expires_at)
+                results = await _while_wanted(request, work, expires_at)
             total_ms = (time.perf_counter() - started) * 1000
             return JSONResponse(
                 {"results": results, "total_inference_time_ms": total_ms, "num_images": len(uploads)}
             )
 
-        return await _counted("detect_batch", runtime, metrics, work)
+        return await _counted(
+            "detect_batch", metrics, partial(_received, request, runtime, settings, budget, work)
+        )
 
 
 def _add_operations(
     app: FastAPI, runtime: Runtime, metrics: ServiceMetrics, settings: ServiceSettings
 ) -> None:
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", **docs.HEALTH)
     async def health() -> Response:
         ready = runtime.state == "ready"
@@ -99,17 +105,19 @@ def _add_operations(
         }
         return JSONResponse(body, 200 if ready else 503)
 
-    @app.post("/warmup", **docs.WARM_UP)
-    async def warm_up() -> Response:
-        if runtime.state != "ready":
-            raise Busy(f"{runtime.spec.title} is not ready: {runtime.failure or runtime.state}")
-        await runtime.warm_up()
-        return warm_up_status()
-
-    @app.get("/warmup_status", **docs.WARM_UP_STATUS)
-    def warm_up_status() -> Response:
+    def warm_ups() -> Response:
         done = runtime.warm_ups
         return JSONResponse({"status": runtime.state, "runs": done.runs, "last_ms": done.last_ms})
+
+    @app.post("/warmup", **docs.WARM_UP)
+    async def warm_up() -> Response:
+        runtime.require_room()
+        await runtime.warm_up()
+        return warm_ups()
+
+    @app.get("/warmup_status", **docs.WARM_UP_STATUS)
+    async def warm_up_status() -> Response:
+        return warm_ups()
 
     @app.get("/metrics", **docs.METRICS)
     async def show_metrics() -> Response:
@@ -118,56 +126,85 @@ def _add_operations(
         return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _counted(
-    endpoint: str,
-    runtime: Runtime,
-    metrics: ServiceMetrics,
-    work: Callable[[], Coroutine[Any, Any, Response]],
+Work = Callable[[Intake, float | None], Coroutine[Any, Any, Response]]
+
+
+async def _received(
+    request: Request, runtime: Runtime, settings: ServiceSettings, budget: Budget, work: Work
 ) -> Response:
-    """Admit, answer, and count the answer, whatever it is."""
+    """Do `work` if there is room for it, within the caller's deadline and the budget for bodies."""
+    expires_at = _expiry(request)
+    runtime.require_room()
+    with budget.share() as take:
+        return await work(Intake(request, settings, take), expires_at)
+
+
+async def _counted(
+    endpoint: str, metrics: ServiceMetrics, answer: Callable[[], Coroutine[Any, Any, Response]]
+) -> Response:
+    """Count the answer, whatever it is."""
     started = time.perf_counter()
+    status = 500
     try:
-        with runtime.admitted():
-            response = await work()
-    except Exception as error:
-        status = error.status if isinstance(error, Problem) else 500
-        metrics.requests.labels(endpoint, str(status)).inc()
+        response = await answer()
+        status = response.status_code
+        metrics.latency.labels(endpoint).observe(time.perf_counter() - started)
+        return response
+    except InvalidImage as error:
+        problem = Problem.of(error)
+        status = problem.status
+        raise problem from error
+    except Problem as problem:
+        status = problem.status
         raise
-    metrics.requests.labels(endpoint, "200").inc()
-    metrics.latency.labels(endpoint).observe(time.perf_counter() - started)
-    return response
+    finally:
+        metrics.requests.labels(endpoint, str(status)).inc()
 
 
 async def _each(
     runtime: Runtime, metrics: ServiceMetrics, uploads: list[Upload], expires_at: float | None
 ) -> list[dict[str, Any]]:
     """Every image's result or error, at its index: one bad image spoils nothing for the others."""
-    outcomes = await asyncio.gather(
-        *(runtime.decode(upload.data) for upload in uploads), return_exceptions=True
-    )
-    decoded = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, Decoded)}
-    answers = dict(zip(decoded, await runtime.infer(list(decoded.values()), expires_at), strict=True))
+    decoding = (runtime.decode(upload.image, expires_at) for upload in uploads)
+    decoded = await asyncio.gather(*decoding, return_exceptions=True)
+    good = {index: one for index, one in enumerate(decoded) if isinstance(one, Decoded)}
+    outcomes = dict(zip(good, await runtime.infer(list(good.values()), expires_at), strict=True))
     results = []
-    for index, (upload, outcome) in enumerate(zip(uploads, outcomes, strict=True)):
+    for index, upload in enumerate(uploads):
+        outcome = outcomes.get(index, decoded[index])
         place = {"index": index, "filename": upload.filename}
-        if index in answers:
-            _observe(metrics, answers[index])
-            results.append({**place, **_picture(answers[index])})
-        elif isinstance(outcome, InvalidImage):
-            results.append({**place, "error": Problem.of(outcome).document})
-        elif isinstance(outcome, BaseException):
-            raise outcome
+        if isinstance(outcome, Answer):
+            _observe(metrics, outcome)
+            results.append({**place, **_picture(outcome)})
+        else:
+            results.append({**place, "error": _problem_of(outcome).document})
     return results
 
 
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, or CallerGone as soon as the caller hangs up; then the work leaves its queue."""
+def _true(outcome: Outcome) -> Answer:
+    if isinstance(outcome, InvalidDetections):
+        raise ModelFault(outcome)
+    return outcome
+
+
+def _problem_of(outcome: Any) -> Problem:
+    """Why one image of a batch has no answer; what is no fault of that image ends the whole batch."""
+    if isinstance(outcome, InvalidImage):
+        return Problem.of(outcome)
+    if isinstance(outcome, InvalidDetections):
+        return ModelFault(outcome)
+    raise outcome
+
+
+async def _while_wanted(request: Request, work: Coroutine[Any, Any, T], expires_at: float | None) -> T:
+    """The result of `work`; CallerGone or Late as soon as nobody wants it, and then it leaves its queue."""
+    left_s = None if expires_at is None else max(0.0, expires_at - time.monotonic())
     task, gone = asyncio.create_task(work), asyncio.create_task(_hung_up(request))
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise CallerGone
-        return task.result()
+        await asyncio.wait((task, gone), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise CallerGone if gone.done() else Late
     finally:
         task.cancel()
         gone.cancel()

@@ -1,6 +1,8 @@
 """From a request's body to encoded images: multipart, base64 in a form or in JSON, or the raw bytes.
 
-Nothing is read beyond its limit, with or without a Content-Length, and nothing is waited for beyond its time.
+Nothing is read beyond its limit, with or without a Content-Length, nothing is waited for beyond its time, and all
+bodies together stay within a budget. Here on the event loop bodies are only received: unpacking one (JSON, base64)
+can take long, so it is handed on as an `Image` that a decoding thread calls.
 """
 
 from __future__ import annotations
@@ -10,178 +12,241 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import Request
-from python_multipart.exceptions import FormParserError
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from ai.serving.problems import CallerGone, Problem
+from ai.serving.problems import Busy, CallerGone, Problem
 from ai.serving.settings import ServiceSettings
 
 FORM_OVERHEAD_BYTES = 64 * 1024  # boundaries, part headers and small fields around the images
 DRAIN_BYTES = 32 * 1024 * 1024  # of a refused body, read and forgotten, so that the refusal can be heard
 MAX_FIELDS = 16
 MAX_NAME_CHARS = 255
+MAX_JSON_PARTS = 1000  # brackets, braces and commas: base64 has none, and each costs memory in a parser
 
 _BASE64_FIELD = "image_base64"
 _ACCEPTED = "send an image/* body, multipart/form-data with a file, or image_base64 in a form or in JSON"
+_DATA_URL = re.compile(rb"(?i)data:[^,]{0,200};base64,")
+_URL_FIELD = re.compile(rb"(?:^|&)image_base64=([^&]*)")
+_BLANKS = b" \t\r\n"
+# What a form escapes of base64, of its line ends and of a data URL around it.
+_ESCAPES = tuple((f"%{code:02X}".encode(), bytes([code])) for code in b"+/=:;,\r\n ")
+
+Image = Callable[[], bytes | bytearray]
+"""An encoded picture, or the work that unpacks it; raises Problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
     filename: str
-    data: bytes
+    image: Image
 
 
-async def read_image(request: Request, settings: ServiceSettings) -> bytes:
-    """The one image of a request to /detect."""
-    kind = _media_type(request)
-    if kind == "multipart/form-data":
-        limit = settings.max_image_bytes * 4 // 3 + FORM_OVERHEAD_BYTES
-        async with _multipart(request, settings, max_files=1, limit=limit) as form:
-            return await _image_of(form, settings.max_image_bytes)
-    if kind == "application/x-www-form-urlencoded":
-        return _decode_base64((await _url_form(request, settings)).get(_BASE64_FIELD))
-    if kind == "application/json":
-        return _decode_base64(_json_field(await _body(request, settings, _base64_limit(settings))))
-    if kind.startswith("image/") or kind in {"", "application/octet-stream"}:
-        return await _body(request, settings, settings.max_image_bytes)
-    raise Problem(415, f"a body of type {kind!r} is not taken; {_ACCEPTED}")
+@dataclass(slots=True)
+class Budget:
+    """The bytes of all bodies that are being received or worked on."""
+
+    limit: int
+    used: int = 0
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """Take bytes as they come; all that was taken is given back at the end."""
+        mine = 0
+
+        def take(count: int) -> None:
+            nonlocal mine
+            if self.used + count > self.limit:
+                raise Busy(
+                    f"bodies of {self.used:,} bytes are being worked on; at most {self.limit:,} may be"
+                )
+            self.used += count
+            mine += count
+
+        try:
+            yield take
+        finally:
+            self.used -= mine
 
 
-async def read_images(request: Request, settings: ServiceSettings) -> list[Upload]:
-    """The images of a request to /detect/batch, in their order. Their own faults are found later, one by one."""
-    if _media_type(request) != "multipart/form-data":
-        raise Problem(
-            415, "a batch is sent as multipart/form-data, with one part named 'files' for each image"
+class Intake:
+    """Receives one request's body."""
+
+    def __init__(self, request: Request, settings: ServiceSettings, take: Callable[[int], None]) -> None:
+        self._request = request
+        self._settings = settings
+        self._take = take
+
+    async def image(self) -> Image:
+        """The one image of a request to /detect."""
+        kind, settings = self._media_type(), self._settings
+        if kind == "multipart/form-data":
+            limit = self._base64_limit()
+            async with self._multipart(max_files=1, limit=limit) as form:
+                return await _image_of(form, settings.max_image_bytes)
+        if kind == "application/x-www-form-urlencoded":
+            return partial(_from_url_form, await self._body(self._base64_limit() * 5 // 4))
+        if kind == "application/json":
+            return partial(_from_json, await self._body(self._base64_limit()))
+        if kind.startswith("image/") or kind in {"", "application/octet-stream"}:
+            return _known(await self._body(settings.max_image_bytes))
+        raise Problem(415, f"a body of type {kind!r} is not taken; {_ACCEPTED}")
+
+    async def images(self) -> list[Upload]:
+        """The images of a request to /detect/batch, in order. Their own faults are found later, one by one."""
+        if self._media_type() != "multipart/form-data":
+            raise Problem(
+                415, "a batch is sent as multipart/form-data, one part named 'files' for each image"
+            )
+        settings = self._settings
+        async with self._multipart(settings.max_batch_images, settings.max_batch_bytes) as form:
+            files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+            if not files:
+                raise Problem(422, "the form has no file in a field named 'files'")
+            return [Upload(_plain_name(file.filename), _known(await file.read())) for file in files]
+
+    def _media_type(self) -> str:
+        return self._request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+    def _base64_limit(self) -> int:
+        return self._settings.max_image_bytes * 4 // 3 + FORM_OVERHEAD_BYTES
+
+    @asynccontextmanager
+    async def _multipart(self, max_files: int, limit: int) -> AsyncIterator[FormData]:
+        """The parts of the body; large ones lie in temporary files, which go when the block ends."""
+        async with self._receiving():
+            form = await self._parts(max_files, limit)
+        try:
+            yield form
+        finally:
+            await form.close()
+
+    async def _parts(self, max_files: int, limit: int) -> FormData:
+        stream = self._bounded(limit)
+        parser = MultiPartParser(
+            _without_charset(self._request.headers),
+            stream,
+            max_files=max_files,
+            max_fields=MAX_FIELDS,
+            max_part_size=self._base64_limit(),
         )
-    async with _multipart(request, settings, settings.max_batch_images, settings.max_batch_bytes) as form:
-        files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
-        if not files:
-            raise Problem(422, "the form has no file in a field named 'files'")
-        return [Upload(_plain_name(file.filename), await file.read()) for file in files]
+        try:
+            return await parser.parse()
+        except (MultiPartException, UnicodeError) as error:
+            await _drain(stream)
+            why = str(getattr(error, "message", error))
+            status = 413 if why.startswith("Too many") else 400
+            raise Problem(status, f"the multipart body cannot be read: {why}") from error
+
+    async def _body(self, limit: int) -> bytearray:
+        """Grown in place: to join the chunks at the end would take twice the room."""
+        body = bytearray()
+        async with self._receiving():
+            async for chunk in self._bounded(limit):
+                body += chunk
+        return body
+
+    @asynccontextmanager
+    async def _receiving(self) -> AsyncIterator[None]:
+        seconds = self._settings.upload_timeout_s
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise Problem(408, f"the body did not arrive within {seconds:g} s") from error
+        except ClientDisconnect as error:
+            raise CallerGone from error
+
+    async def _bounded(self, limit: int) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, until it is over `limit` bytes; a declared length over it is refused unread."""
+        stream = self._request.stream()
+        declared = self._request.headers.get("content-length", "0").lstrip("0") or "0"
+        if declared.isdigit() and (len(declared) > 15 or int(declared) > limit):
+            await _drain(stream)
+            raise Problem(413, f"the body has {declared[:15]} bytes; at most {limit:,} are taken")
+        received = 0
+        async for chunk in stream:
+            received += len(chunk)
+            if received > limit:
+                await _drain(stream)
+                raise Problem(413, f"the body has more than the {limit:,} bytes that are taken")
+            self._take(len(chunk))
+            yield chunk
 
 
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").split(";")[0].strip().lower()
-
-
-def _base64_limit(settings: ServiceSettings) -> int:
-    return settings.max_image_bytes * 4 // 3 + FORM_OVERHEAD_BYTES
-
-
-async def _image_of(form: FormData, max_bytes: int) -> bytes:
+async def _image_of(form: FormData, max_bytes: int) -> Image:
     part = form.get("file")
     if isinstance(part, UploadFile):
         if (part.size or 0) > max_bytes:
             raise Problem(413, f"the image has {part.size:,} bytes; at most {max_bytes:,} are taken")
-        return await part.read()
+        return _known(await part.read())
     if _BASE64_FIELD in form:
-        return _decode_base64(form.get(_BASE64_FIELD))
+        return partial(_from_base64, form.get(_BASE64_FIELD))
     raise Problem(422, f"the form has no file in a field named 'file', and no {_BASE64_FIELD}")
 
 
-def _json_field(body: bytes) -> object:
+def _known(data: bytes | bytearray) -> Image:
+    return lambda: data
+
+
+def _from_json(body: bytearray) -> bytes:
+    if sum(body.count(mark) for mark in (b"[", b"{", b",")) > MAX_JSON_PARTS:
+        raise Problem(400, f'the JSON body has too many parts; it should be {{"{_BASE64_FIELD}": "…"}}')
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Problem(400, f"the body is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise Problem(422, f'the JSON body must be an object: {{"{_BASE64_FIELD}": "…"}}')
-    return document.get(_BASE64_FIELD)
+    return _from_base64(document.pop(_BASE64_FIELD, None))  # not kept while it is unpacked
 
 
-def _decode_base64(text: object) -> bytes:
-    if not isinstance(text, str):
+def _from_url_form(body: bytearray) -> bytes:
+    """Only what base64 needs is unescaped; a plus that was not escaped, a common slip, is taken as a plus."""
+    if body.count(b"&") >= MAX_FIELDS:
+        raise Problem(413, f"the form has more than {MAX_FIELDS} fields")
+    field = _URL_FIELD.search(body)
+    if field is None:
+        raise Problem(422, f"the form has no field named {_BASE64_FIELD}")
+    text = field.group(1)
+    if text.count(b"%") > len(text) // 10 + len(_ESCAPES):
+        raise Problem(400, f"{_BASE64_FIELD} is not base64: more of it is escaped than base64 ever needs")
+    for escaped, meant in _ESCAPES:
+        text = text.replace(escaped, meant).replace(escaped.lower(), meant)
+    return _from_base64(text)
+
+
+def _from_base64(text: object) -> bytes:
+    if isinstance(text, str):
+        text = text.encode("utf-8", "replace")
+    if not isinstance(text, bytes | bytearray):
         raise Problem(422, f"{_BASE64_FIELD} is missing, or is not text")
-    bare = re.sub(r"^data:[\w/+.-]*;base64,", "", text.strip())
+    bare = text.translate(None, _BLANKS)
+    if label := _DATA_URL.match(bare):
+        bare = bare[label.end() :]
     try:
-        return base64.b64decode("".join(bare.split()), validate=True)
+        return base64.b64decode(bare, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Problem(400, f"{_BASE64_FIELD} is not base64: {error}") from error
 
 
 def _plain_name(filename: str | None) -> str:
     """The last part of a caller's file name: it goes back into the answer, and nowhere else."""
-    return re.split(r"[\\/]", filename or "")[-1][:MAX_NAME_CHARS]
+    last = re.split(r"[\\/]", filename or "")[-1][:MAX_NAME_CHARS]
+    return last.encode("utf-8", "replace").decode()
 
 
-@asynccontextmanager
-async def _multipart(
-    request: Request, settings: ServiceSettings, max_files: int, limit: int
-) -> AsyncIterator[FormData]:
-    """The parts of the body; large ones lie in temporary files, which go when the block ends."""
-    async with _receiving(settings):
-        form = await _parts(request, settings, max_files, limit)
-    try:
-        yield form
-    finally:
-        await form.close()
-
-
-async def _parts(request: Request, settings: ServiceSettings, max_files: int, limit: int) -> FormData:
-    stream = _bounded(request, limit)
-    part_limit = _base64_limit(settings)
-    parser = MultiPartParser(
-        request.headers, stream, max_files=max_files, max_fields=MAX_FIELDS, max_part_size=part_limit
-    )
-    try:
-        return await parser.parse()
-    except MultiPartException as error:
-        await _drain(stream)
-        status = 413 if error.message.startswith("Too many") else 400
-        raise Problem(status, f"the multipart body cannot be read: {error.message}") from error
-
-
-async def _url_form(request: Request, settings: ServiceSettings) -> FormData:
-    limit = 2 * _base64_limit(settings)  # '+', '/' and '=' travel as three characters each
-    body = await _body(request, settings, limit)
-
-    async def once() -> AsyncGenerator[bytes, None]:
-        yield body
-
-    try:
-        parser = FormParser(request.headers, once(), max_fields=MAX_FIELDS, max_part_size=limit)
-        return await parser.parse()
-    except (MultiPartException, FormParserError) as error:
-        raise Problem(400, f"the form cannot be read: {error}") from error
-
-
-async def _body(request: Request, settings: ServiceSettings, limit: int) -> bytes:
-    async with _receiving(settings):
-        return b"".join([chunk async for chunk in _bounded(request, limit)])
-
-
-@asynccontextmanager
-async def _receiving(settings: ServiceSettings) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(settings.upload_timeout_s):
-            yield
-    except TimeoutError as error:
-        raise Problem(408, f"the body did not arrive within {settings.upload_timeout_s:g} s") from error
-    except ClientDisconnect as error:
-        raise CallerGone from error
-
-
-async def _bounded(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    """The body as it comes, until it is over `limit` bytes; a declared length over it is refused unread."""
-    stream = request.stream()
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > limit:
-        await _drain(stream)
-        raise Problem(413, f"the body has {int(declared):,} bytes; at most {limit:,} are taken")
-    received = 0
-    async for chunk in stream:
-        received += len(chunk)
-        if received > limit:
-            await _drain(stream)
-            raise Problem(413, f"the body has more than the {limit:,} bytes that are taken")
-        yield chunk
+def _without_charset(headers: Headers) -> Headers:
+    """Names are UTF-8; a caller's choice of codec would only be another way to fail."""
+    plain = re.sub(r'(?i);\s*charset\s*=\s*("[^"]*"|[^;]*)', "", headers.get("content-type", ""))
+    return Headers({"content-type": plain})
 
 
 async def _drain(stream: AsyncGenerator[bytes, None]) -> None:

@@ -7,8 +7,16 @@ from http import HTTPStatus
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
-from ai.core.errors import CorruptImage, ImageTooLarge, InvalidImage, NotAnImage, UnsupportedImage
+from ai.core.errors import (
+    CorruptImage,
+    ImageTooLarge,
+    InvalidDetections,
+    InvalidImage,
+    NotAnImage,
+    UnsupportedImage,
+)
 
 CALLER_GONE = 499  # nobody reads it; nginx's number for the same, so that metrics can tell it apart
 
@@ -53,11 +61,23 @@ class Busy(Problem):
 
 class Late(Problem):
     def __init__(self) -> None:
-        super().__init__(504, "the caller's deadline (X-Deadline-Ms) passed before the model was asked")
+        super().__init__(504, "the caller's deadline (X-Deadline-Ms) passed before there was an answer")
 
 
-async def answer_problem(_: Request, error: Exception) -> JSONResponse:
-    problem = error if isinstance(error, Problem) else Problem(500, "the service failed; its log says how")
+class ModelFault(Problem):
+    def __init__(self, error: InvalidDetections) -> None:
+        super().__init__(500, f"the model's answer cannot be true: {error}")
+
+
+async def answer_problem(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, HTTPException):  # no such path, no such method
+        problem = Problem(
+            error.status_code, f"{request.method} {request.url.path}: {error.detail}", error.headers
+        )
+    else:
+        problem = (
+            error if isinstance(error, Problem) else Problem(500, "the service failed; its log says how")
+        )
     return JSONResponse(
         problem.document, problem.status, problem.headers, media_type="application/problem+json"
     )

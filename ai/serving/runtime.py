@@ -19,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ai.core.detections import Detections, Rows
+from ai.core.errors import InvalidDetections
 from ai.core.image import ImageLimits, decode
 from ai.core.processing import Prepared, finish, prepare
+from ai.core.sample import sample_jpeg
 from ai.core.spec import DetectorSpec
+from ai.serving.intake import Image
 from ai.serving.problems import Busy, Late
 
 logger = logging.getLogger(__name__)
@@ -63,6 +66,10 @@ class Answer:
     timing: Timing
 
 
+Outcome = Answer | InvalidDetections
+"""What became of one image at the model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     prepared: Prepared
@@ -88,6 +95,7 @@ class Runtime:
     engine: Engine | None = None
     warm_ups: WarmUp = field(default_factory=WarmUp)
     in_flight: int = 0
+    _warming: asyncio.Task[None] | None = field(init=False, default=None)
     _model_thread: ThreadPoolExecutor = field(init=False)
     _decoders: ThreadPoolExecutor = field(init=False)
 
@@ -112,78 +120,105 @@ class Runtime:
         self._model_thread.shutdown(cancel_futures=True)
 
     async def warm_up(self) -> None:
-        blank = np.zeros((1, 3, self.spec.input_height, self.spec.input_width), dtype=np.uint8)
+        """Run the whole way of a real picture a few times; whoever asks meanwhile waits for the same runs."""
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.create_task(self._warm())
+        await asyncio.shield(self._warming)
+
+    async def _warm(self) -> None:
         for _ in range(WARM_UP_RUNS):
             started = time.perf_counter()
-            await self._on_model_thread(self._infer, blank, None)
+            answer = await self.detect(sample_jpeg)
+            if isinstance(answer, InvalidDetections):
+                raise answer
             self.warm_ups.runs += 1
             self.warm_ups.last_ms = _since(started)
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """A place for one request, or Busy at once."""
+    def require_room(self) -> None:
+        """Busy, at once, if one more request could not be served."""
         if self.state != "ready":
             raise Busy(f"{self.spec.title} is not ready: {self.failure or self.state}")
         if self.in_flight >= self.max_in_flight:
             raise Busy(
                 f"{self.in_flight} requests are waiting already, and no more than {self.max_in_flight} may"
             )
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """A place for one request whose body has arrived."""
+        self.require_room()
         self.in_flight += 1
         try:
             yield
         finally:
             self.in_flight -= 1
 
-    async def detect(self, data: bytes, expires_at: float | None = None) -> Answer:
-        """One encoded image's detections; Late if `expires_at` (monotonic) passes before the model is asked."""
-        decoded = await self.decode(data)
+    async def detect(self, image: Image, expires_at: float | None = None) -> Outcome:
+        """One image's detections; Late if `expires_at` (monotonic) passes before the model is asked."""
+        decoded = await self.decode(image, expires_at)
         return (await self.infer([decoded], expires_at))[0]
 
-    async def decode(self, data: bytes) -> Decoded:
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, self._decode, data)
+    async def decode(self, image: Image, expires_at: float | None = None) -> Decoded:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._decoders, self._decode, image, expires_at)
 
-    async def infer(self, images: list[Decoded], expires_at: float | None = None) -> list[Answer]:
+    async def infer(self, images: list[Decoded], expires_at: float | None = None) -> list[Outcome]:
         """The model's answers for images of one request, a few at a time; never together with another's."""
-        answers: list[Answer] = []
+        outcomes: list[Outcome] = []
         for first in range(0, len(images), MODEL_BATCH):
             some = images[first : first + MODEL_BATCH]
             pixels = np.stack([image.prepared.pixels for image in some])
             asked = time.perf_counter()
             rows, inference_ms = await self._on_model_thread(self._infer, pixels, expires_at)
             queue_ms = _since(asked) - inference_ms
-            answers += [
-                self._answer(image, found, queue_ms, inference_ms)
+            outcomes += [
+                self._outcome(image, found, queue_ms, inference_ms)
                 for image, found in zip(some, rows, strict=True)
             ]
-        return answers
+        return outcomes
 
-    def _answer(self, image: Decoded, rows: Rows, queue_ms: float, inference_ms: float) -> Answer:
+    def _outcome(self, image: Decoded, rows: Rows, queue_ms: float, inference_ms: float) -> Outcome:
+        """What the model said of one image; nonsense about one is not held against the others."""
         started = time.perf_counter()
-        detections = finish(rows, image.prepared.fit, self.spec)
+        try:
+            detections = finish(rows, image.prepared.fit, self.spec)
+        except InvalidDetections as error:
+            return error
         return Answer(
-            detections, Timing(image.decode_ms, image.preprocess_ms, queue_ms, inference_ms, _since(started))
+            detections,
+            Timing(image.decode_ms, image.preprocess_ms, queue_ms, inference_ms, _since(started)),
         )
 
     async def _on_model_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Awaiting it in a task that is cancelled takes it out of the queue, if it has not begun."""
         return await asyncio.wrap_future(self._model_thread.submit(call, *args, **kwargs))
 
-    def _decode(self, data: bytes) -> Decoded:
+    def _decode(self, image: Image, expires_at: float | None) -> Decoded:
+        _require_time(expires_at)
         started = time.perf_counter()
-        image = decode(data, self.limits)
+        pixels = decode(image(), self.limits)
         decode_ms = _since(started)
         started = time.perf_counter()
-        prepared = prepare(image, self.spec)
+        prepared = prepare(pixels, self.spec)
         return Decoded(prepared, decode_ms, _since(started))
 
     def _infer(self, pixels: npt.NDArray[np.uint8], expires_at: float | None) -> tuple[Rows, float]:
-        if expires_at is not None and time.monotonic() >= expires_at:
-            raise Late
+        _require_time(expires_at)
         if self.engine is None:
-            raise Busy(f"{self.spec.title} is not ready: {self.state}")
+            raise RuntimeError("the model was asked before it was loaded")
         started = time.perf_counter()
         rows = self.engine.infer(pixels)
+        wanted = (len(pixels), self.spec.max_detections, 6)
+        if rows.shape != wanted:
+            raise InvalidDetections(
+                f"the model answers {list(rows.shape)}, not {list(wanted)}: wrong weights?"
+            )
         return rows, _since(started)
+
+
+def _require_time(expires_at: float | None) -> None:
+    if expires_at is not None and time.monotonic() >= expires_at:
+        raise Late
 
 
 def _since(started: float) -> float:

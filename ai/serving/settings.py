@@ -16,10 +16,11 @@ class ServiceSettings(WeightsSettings):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     max_in_flight: int = Field(64, ge=1, le=10_000)  # requests being read, decoded or waiting for the model
     decode_threads: int = Field(2, ge=1, le=64)
-    max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1024)
-    max_image_pixels: int = Field(MAX_IMAGE_PIXELS, ge=1024)
+    max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1024 * 1024)
+    max_image_pixels: int = Field(MAX_IMAGE_PIXELS, ge=1_000_000)
     max_batch_images: int = Field(32, ge=1, le=1000)
     max_batch_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    max_receiving_bytes: int = Field(128 * 1024 * 1024, ge=1024)  # of all requests together
     upload_timeout_s: float = Field(10.0, gt=0)
     shutdown_timeout_s: int = Field(30, ge=1)
 
@@ -39,3 +40,5 @@ def read_settings(prefix: str, default_port: int) -> ServiceSettings:
         return Prefixed()
     except ValidationError as error:
         raise BadSetting.of(error.errors()[0], prefix) from error
+    except UnicodeDecodeError as error:
+        raise BadSetting(f".env cannot be read: it is not UTF-8 ({error})") from error

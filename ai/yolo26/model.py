@@ -10,6 +10,7 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
 from ai.engines.detector import TorchDetector
+from ai.engines.weights import WrongWeights
 from ai.yolo26.processing import spec
 
 DEMO_ARCHITECTURE = "yolo26n.yaml"
@@ -32,6 +33,8 @@ def _build_demo() -> nn.Module:
 
 def _without_nms(network: Any) -> nn.Module:
     """ultralytics leaves the NMS-free head off, and the one-to-many head would answer without a word."""
+    if getattr(network.model[-1], "one2one_cv2", None) is None:
+        raise WrongWeights("these weights have no NMS-free head: they are not a YOLO26 (or YOLOv10) detector")
     network.end2end = True
     with_head: nn.Module = network
     return with_head

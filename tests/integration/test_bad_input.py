@@ -6,6 +6,7 @@ import base64
 import concurrent.futures
 import json
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -77,9 +78,20 @@ def test_twelve_megabytes_are_413_however_they_are_sent(service):
     assert_refused(service.post("/detect", content=iter([large[:MIB]] * 12), headers=JPEG), 413)
 
 
-def test_a_length_that_lies_is_not_believed(service):
-    """No Content-Length at all, with a good picture: served. Chunked without an end: refused while reading."""
+def test_a_body_without_a_length_is_served_and_one_without_an_end_refused(service):
+    """Chunked, with a good picture: served. Chunked and never ending: refused while reading."""
     assert service.post("/detect", content=iter([sample_jpeg()]), headers=JPEG).status_code == 200
+    endless = (b"\xff" * MIB for _ in range(60))
+    assert_refused(service.post("/detect", content=endless, headers=JPEG), 413, "10,485,760")
+
+
+@pytest.mark.parametrize("length", [b"0" * 5000 + b"2", b"9" * 30])
+def test_an_absurd_length_is_no_fault_of_ours(service, length):
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as line:
+        line.sendall(b"POST /detect HTTP/1.1\r\nHost: t\r\nContent-Length: " + length + b"\r\n\r\nab")
+        line.shutdown(socket.SHUT_WR)
+        answer = line.recv(4096)
+    assert answer[:10] in {b"HTTP/1.1 4", b""}, answer[:200]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +185,36 @@ def test_a_file_name_is_only_ever_text_in_the_answer(service, name, shown):
         assert answer.status_code in {200, 422}
 
 
+@pytest.mark.parametrize(
+    "charset", ["undefined", "punycode", "unicode_escape", "utf-7", "utf-16", "none-such", '"a;b"']
+)
+def test_a_forms_charset_cannot_fail_the_service(service, charset):
+    """Names are UTF-8, whatever a caller says; a codec that fails, or makes half characters, is not used."""
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="files"; filename="\\ud800+2AA-.jpg"\r\n\r\n'
+        + sample_jpeg()
+        + b"\r\n--x--\r\n"
+    )
+    form = {"content-type": f"multipart/form-data; charset={charset}; boundary=x"}
+    answer = service.post("/detect/batch", content=body, headers=form)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["results"][0]["image_width"] == 960
+
+
+def test_base64_as_people_really_send_it_is_taken(service):
+    """Line breaks, a plus that was not escaped, a data URL with parameters, other fields beside it."""
+    text = base64.b64encode(sample_jpeg()).decode()
+    wrapped = "\r\n".join(text[i : i + 76] for i in range(0, len(text), 76))
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    answers = [
+        service.post("/detect", json={"image_base64": wrapped}),
+        service.post("/detect", json={"image_base64": "DATA:image/jpeg;name=a.jpg;base64," + text}),
+        service.post("/detect", content=b"image_base64=" + text.encode(), headers=form),
+        service.post("/detect", data={"camera": "porch", "image_base64": wrapped}),
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 4
+
+
 @pytest.mark.parametrize("body", [b"", b"--x--\r\n"])
 def test_a_batch_of_nothing_is_told(service, body):
     answer = service.post("/detect/batch", content=body, headers=FORM)
@@ -182,8 +224,8 @@ def test_a_batch_of_nothing_is_told(service, body):
 
 
 def test_other_methods_and_paths_are_told(service):
-    assert service.get("/detect").status_code == 405
-    assert service.get("/nothing").status_code == 404
+    assert_refused(service.get("/detect"), 405, "GET /detect")
+    assert_refused(service.get("/nothing"), 404, "/nothing")
 
 
 # --- Harm
@@ -197,18 +239,74 @@ def test_twenty_bombs_at_once_cost_little_memory_and_health_stays_answered(servi
         pictures.png_saying(100_000, 100_000),
         pictures.png_with_metadata_bomb(300 * MIB),
         pictures.png_with_too_many_pixels(300 * MIB),
-        b"[" * (8 * MIB),
     ]
     idle_kib = service.memory_kib("VmRSS")
     service.forget_peak_memory()
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         for bomb in bombs:
-            kind = JSON if bomb[:1] == b"[" else JPEG
-            asked = [pool.submit(service.post, "/detect", content=bomb, headers=kind) for _ in range(20)]
+            asked = [pool.submit(service.post, "/detect", content=bomb, headers=JPEG) for _ in range(20)]
             assert service.get("/health").status_code == 200
             assert all(one.result().status_code < 500 for one in asked)
     grown_mb = (service.memory_kib("VmHWM") - idle_kib) * 1024 / 1e6
     assert grown_mb <= 150
+
+
+URL_FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    ("make", "headers"),
+    [
+        pytest.param(lambda: b"[" * (8 * MIB), JSON, id="brackets"),
+        pytest.param(lambda: b'{"a":[' + b"[]," * (4 * MIB) + b"[]]}", JSON, id="empty lists"),
+        pytest.param(lambda: b'{"image_base64":"' + b"AA " * (4 * MIB) + b'"}', JSON, id="blanks"),
+        pytest.param(lambda: b"image_base64=" + b"%41" * (5 * MIB), URL_FORM, id="escapes"),
+        pytest.param(lambda: b"&" * (15 * MIB), URL_FORM, id="ampersands"),
+    ],
+)
+def test_a_body_that_is_costly_to_unpack_costs_little_and_holds_nobody_up(yolo26, make, headers):
+    """Four at once: memory stays within 150 MB, and /health is never slower than the bodies take to be refused."""
+    yolo26.post("/detect", content=sample_jpeg(), headers=JPEG)
+    body = make()
+    idle_kib = yolo26.memory_kib("VmRSS")
+    yolo26.forget_peak_memory()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        started = time.monotonic()
+        asked = [pool.submit(yolo26.post, "/detect", content=body, headers=headers) for _ in range(4)]
+        slowest = 0.0
+        while not all(one.done() for one in asked):
+            before = time.monotonic()
+            assert yolo26.get("/health").status_code == 200
+            slowest = max(slowest, time.monotonic() - before)
+        took = time.monotonic() - started
+    assert {one.result().status_code for one in asked} <= {400, 413, 422, 503}
+    assert (yolo26.memory_kib("VmHWM") - idle_kib) * 1024 / 1e6 <= 150
+    assert slowest < max(took, 0.5)
+
+
+def test_bodies_that_arrive_slowly_take_no_place_from_others():
+    """A hundred callers that send their headers and then nothing: others are served as if they were not there."""
+    with running("yolo26", UPLOAD_TIMEOUT_S="30") as service:
+        lines = []
+        for _ in range(100):
+            line = socket.create_connection(("127.0.0.1", service.port), timeout=10)
+            line.sendall(UPLOAD)
+            lines.append(line)
+        answers = [service.post("/detect", content=sample_jpeg(), headers=JPEG).status_code for _ in range(3)]
+        for line in lines:
+            line.close()
+    assert answers == [200] * 3
+
+
+def test_bodies_over_the_budget_are_503_and_nothing_is_held_after():
+    with running("yolo26", MAX_RECEIVING_BYTES="3000000") as service:
+        large = sample_jpeg() + b"\x00" * (2 * MIB)
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            asked = [pool.submit(service.post, "/detect", content=large, headers=JPEG) for _ in range(6)]
+            codes = [one.result().status_code for one in asked]
+        assert set(codes) <= {200, 503}
+        assert 200 in codes
+        assert service.post("/detect", content=large, headers=JPEG).status_code == 200
 
 
 def test_a_slow_upload_is_ended_and_holds_nobody_up():

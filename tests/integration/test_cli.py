@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import socket
 import subprocess
@@ -23,6 +24,7 @@ def crossfade(tmp_path):
         "RTDETR_URL": f"http://localhost:{free_port()}",
         "YOLO26_URL": f"http://localhost:{free_port()}",
         "CROSSFADE_VAR": str(tmp_path),
+        "HTTP_PROXY": "http://127.0.0.1:9",  # a proxy is not for services on this machine
     }
 
     def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
@@ -57,7 +59,7 @@ def test_up_starts_both_services_and_shows_what_they_find_and_down_ends_them(cro
 
     again = crossfade("up", "--detach")
     assert again.returncode == 1
-    assert "is taken" in again.stderr
+    assert "was started before" in again.stderr
     assert "crossfade down" in again.stderr
     assert httpx.get(crossfade.urls[0] + "/health").status_code == 200
 
@@ -88,13 +90,34 @@ def test_a_service_that_cannot_start_is_told_and_nothing_stays(crossfade):
 
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
-    [("RTDETR_URL", "localhost", "RTDETR_URL='localhost'"), ("START_TIMEOUT_S", "0", "START_TIMEOUT_S='0'")],
+    [
+        ("RTDETR_URL", "localhost", "RTDETR_URL='localhost'"),
+        ("RTDETR_URL", "http://localhost:abc", "RTDETR_URL='http://localhost:abc'"),
+        ("YOLO26_URL", "http://localhost:99999", "YOLO26_URL='http://localhost:99999'"),
+        ("START_TIMEOUT_S", "0", "START_TIMEOUT_S='0'"),
+    ],
 )
 def test_a_bad_setting_is_one_line(crossfade, variable, value, told):
     status = crossfade("status", **{variable: value})
     assert status.returncode == 1
     assert told in status.stderr
     assert len(status.stderr.splitlines()) == 1
+
+
+def test_two_starts_at_once_leave_one_stack_that_down_knows(crossfade):
+    """Neither ends what the other began, and nothing is orphaned."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        ups = [pool.submit(crossfade, "up", "--detach") for _ in range(2)]
+        codes = sorted(up.result().returncode for up in ups)
+    assert codes == [0, 1]
+    assert crossfade("status").returncode == 0
+    assert crossfade("down").stdout.count("ended") == 2
+
+
+def test_an_address_elsewhere_is_not_started_here(crossfade):
+    up = crossfade("up", RTDETR_URL="http://10.0.0.7:8090")
+    assert up.returncode == 1
+    assert "RTDETR_URL=http://10.0.0.7:8090 is not on this machine" in up.stderr
 
 
 def test_a_port_that_another_program_holds_is_told(crossfade):

@@ -221,6 +221,20 @@ def test_warm_up_runs_the_model_and_says_so(service):
     assert service.get("/warmup_status").json()["runs"] == after["runs"]
 
 
+def test_a_flood_of_warm_ups_is_one_warm_up_and_starves_nobody(yolo26):
+    """Forty callers ask for a warm-up and hang up: they share its runs, and a picture is answered meanwhile."""
+    before = yolo26.get("/warmup_status").json()["runs"]
+    lines = []
+    for _ in range(40):
+        line = socket.create_connection(("127.0.0.1", yolo26.port), timeout=10)
+        line.sendall(b"POST /warmup HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n")
+        lines.append(line)
+    assert yolo26.post("/detect", content=sample_jpeg(), headers=JPEG).status_code == 200
+    for line in lines:
+        line.close()
+    assert yolo26.get("/warmup_status").json()["runs"] <= before + 12
+
+
 def test_the_api_describes_itself(service):
     paths = service.get("/openapi.json").json()["paths"]
     assert set(paths) == {"/detect", "/detect/batch", "/health", "/warmup", "/warmup_status", "/metrics"}
@@ -228,11 +242,15 @@ def test_the_api_describes_itself(service):
     assert service.get("/docs").status_code == 200
 
 
+def test_health_answers_head_as_load_balancers_ask(service):
+    assert httpx.head(service.url + "/health").status_code == 200
+
+
 # --- Under load, late, and at the end
 
 
 def test_health_answers_while_the_model_is_busy(rtdetr):
-    """Neither decoding nor the model holds the event loop: /health takes a fraction of one inference."""
+    """Neither decoding nor the model holds the event loop: /health takes less than one inference, every time."""
     inference_ms, health_ms = [], []
     stop = threading.Event()
 
@@ -251,6 +269,7 @@ def test_health_answers_while_the_model_is_busy(rtdetr):
         stop.set()
         concurrent.futures.wait(callers)
     assert statistics.median(health_ms) < statistics.median(inference_ms) / 2
+    assert max(health_ms) < max(inference_ms)
 
 
 def test_a_full_queue_answers_503_at_once_and_the_admitted_are_served():
@@ -284,18 +303,34 @@ def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(yolo26, header)
 
 
 def test_work_whose_caller_hung_up_is_dropped_before_the_model_sees_it(rtdetr):
-    """Twelve callers post and hang up: the model runs for the one that is in it, not for the ones that wait."""
+    """Twelve callers post behind a long batch and hang up: the model never runs for them."""
     served = 'inference_requests_total{endpoint="detect",status="200"}'
     gone = 'inference_requests_total{endpoint="detect",status="499"}'
-    before = (rtdetr.metric(served), rtdetr.metric(gone))
-    lines = [raw_post(rtdetr.port) for _ in range(12)]
-    time.sleep(0.05)
-    for line in lines:
-        line.close()
+    inferred = 'inference_stage_seconds_count{stage="inference"}'
+    before = [rtdetr.metric(line) for line in (served, gone, inferred)]
+    files = [("files", ("a.jpg", sample_jpeg())) for _ in range(32)]
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(rtdetr.post, "/detect/batch", files=files, timeout=60)
+        wait_for(lambda: rtdetr.get("/health").json()["in_flight"] == 1)
+        lines = [raw_post(rtdetr.port) for _ in range(12)]
+        wait_for(lambda: rtdetr.get("/health").json()["in_flight"] == 13)
+        for line in lines:
+            line.close()
+        wait_for(lambda: rtdetr.metric(gone) == before[1] + 12)
+        assert batch.result().status_code == 200
     rtdetr.wait_until_idle()
-    after = (rtdetr.metric(served), rtdetr.metric(gone))
-    assert sum(after) - sum(before) == 12
-    assert after[1] - before[1] >= 6
+    assert [rtdetr.metric(line) for line in (served, gone, inferred)] == [
+        before[0],
+        before[1] + 12,
+        before[2] + 32,
+    ]
+
+
+def wait_for(condition, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.01)
 
 
 def raw_post(port: int) -> socket.socket:
@@ -310,12 +345,11 @@ def raw_post(port: int) -> socket.socket:
 
 def test_sigterm_ends_the_service_after_the_requests_in_flight_are_answered():
     with running("rtdetr") as service, concurrent.futures.ThreadPoolExecutor(6) as pool:
-        asked = [pool.submit(service.post, "/detect", content=sample_jpeg(), headers=JPEG) for _ in range(6)]
-        deadline = time.monotonic() + 10
-        while service.get("/health").json()["in_flight"] < 4 and time.monotonic() < deadline:
-            pass
+        files = [("files", ("a.jpg", sample_jpeg())) for _ in range(24)]
+        asked = [pool.submit(service.post, "/detect/batch", files=files, timeout=60) for _ in range(3)]
+        wait_for(lambda: service.get("/health").json()["in_flight"] == 3)
         service.process.send_signal(signal.SIGTERM)
-        assert [one.result().status_code for one in asked] == [200] * 6
+        assert [one.result().status_code for one in asked] == [200] * 3
         service.process.wait(30)
         with pytest.raises(httpx.TransportError):
             service.get("/health")

@@ -9,8 +9,10 @@ import onnxruntime
 import pytest
 import torch
 from torch import nn
+from ultralytics.nn.tasks import DetectionModel
 
 from ai.core.image import decode
+from ai.core.labels import COCO_80
 from ai.core.processing import finish, prepare
 from ai.core.sample import sample_jpeg
 from ai.engines import weights
@@ -145,10 +147,25 @@ def test_yolos_own_checkpoints_are_served_with_the_nms_free_head(tmp_path):
     """A checkpoint as ultralytics writes it: the head that needs no NMS is switched on, whatever it was left at."""
     network = weights.load_state(yolo26().build_demo(), yolo26().demo_weights)
     network.end2end = False
-    torch.save({"model": network, "train_args": {}, "epoch": -1}, tmp_path / "own.pt")
-    ours, theirs = yolo26().load(), yolo26().load(str(tmp_path / "own.pt"))
+    network.names = dict(enumerate(COCO_80))
+    ours, theirs = yolo26().load(), yolo26().load(checkpoint(network, tmp_path / "own.pt"))
     pixels = prepare(decode(sample_jpeg()), yolo26().spec).pixels[None]
     np.testing.assert_allclose(ours.infer(pixels), theirs.infer(pixels), atol=0.5)
+
+
+def checkpoint(network, path):
+    torch.save({"model": network, "train_args": {}, "epoch": -1}, path)
+    return str(path)
+
+
+def test_weights_of_another_kind_are_refused_by_name(tmp_path):
+    """A YOLOv8 has no NMS-free head; a model of three classes would call its first one a person."""
+    other = checkpoint(DetectionModel("yolov8n.yaml", nc=80, verbose=False), tmp_path / "v8.pt")
+    with pytest.raises(weights.WrongWeights, match="no NMS-free head"):
+        yolo26().load(other)
+    few = checkpoint(DetectionModel("yolo26n.yaml", nc=3, verbose=False), tmp_path / "few.pt")
+    with pytest.raises(weights.WrongWeights, match="knows 3 classes"):
+        yolo26().load(few)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
