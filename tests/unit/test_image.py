@@ -453,7 +453,7 @@ def test_nothing_over_the_limits_is_decoded(monkeypatch: pytest.MonkeyPatch) -> 
         decode(pictures.png(), ImageLimits(max_pixels=100))
 
 
-MEASURE = """
+MEASURE = r"""
 import re, zlib
 from pathlib import Path
 from ai.core.errors import InvalidImage
