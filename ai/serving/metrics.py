@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 
 import pynvml
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
+
+from ai.serving.problems import Problem
+from ai.serving.runtime import Answer
 
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5, 10)
 _COUNT_BUCKETS = (0, 1, 2, 3, 5, 8, 13, 21, 50, 100, 300)
@@ -21,7 +26,7 @@ class ServiceMetrics:
             ["endpoint", "status"], registry=self._registry,
         )  # fmt: skip
         self.latency = Histogram(
-            "inference_latency_seconds", "From the first byte of a request to its answer",
+            "inference_latency_seconds", "From a request's headers to its answer, for those that were answered",
             ["endpoint"], buckets=_LATENCY_BUCKETS_S, registry=self._registry,
         )  # fmt: skip
         self.stages = Histogram(
@@ -37,6 +42,26 @@ class ServiceMetrics:
         self.model_loaded = Gauge("model_loaded", "1 once the model has answered", registry=self._registry)
         self.in_flight = Gauge("inference_in_flight", "Requests admitted now", registry=self._registry)
         self._registry.register(_GpuCollector())
+
+    @contextmanager
+    def counted(self, endpoint: str) -> Iterator[None]:
+        """Count one request by what became of it, and the time of an answered one."""
+        started, status = time.perf_counter(), 500
+        try:
+            yield
+            status = 200
+            self.latency.labels(endpoint).observe(time.perf_counter() - started)
+        except Problem as problem:
+            status = problem.status
+            raise
+        finally:
+            self.requests.labels(endpoint, str(status)).inc()
+
+    def observe(self, answer: Answer) -> None:
+        """One image that was answered."""
+        self.detections.observe(len(answer.detections))
+        for stage, ms in asdict(answer.timing).items():
+            self.stages.labels(stage).observe(ms / 1000)
 
     def render(self) -> bytes:
         return generate_latest(self._registry)
