@@ -44,7 +44,7 @@ def _up(args: argparse.Namespace, settings: Settings) -> int:
                 print("\nThey run on. `crossfade down` (or `make down`) ends them.")
             else:
                 print("\nCtrl-C ends them.", flush=True)
-                local_stack.watch(running)
+                local_stack.watch(settings, running)
         finally:
             if not stays:
                 print()
@@ -83,7 +83,10 @@ def _detect_one(name: str, url: str, image: Path) -> bool:
             url, image.read_bytes(), IMAGE_TYPES.get(image.suffix.lower(), "application/octet-stream")
         )
         print(f"\n{name}: {image}\n{_table(answer)}")
-    except (OSError, httpx.TransportError, StackError) as error:
+    except httpx.TransportError as error:
+        print(f"{name} at {url} cannot be reached ({error}); `crossfade up` starts it", file=sys.stderr)
+        return False
+    except (OSError, StackError) as error:
         print(f"{name}: {image}: {error}", file=sys.stderr)
         return False
     return True
@@ -94,7 +97,7 @@ def _show_sample(running: list[Running]) -> None:
     for one in running:
         answer = _post(one.url, sample_jpeg(), "image/jpeg")
         print(f"\n{one.name}: the sample picture (ai/core/sample.jpg)\n{_table(answer)}")
-    print("\nTry your own:  crossfade detect PICTURE.jpg")
+    print(f"\nTry your own:  {sys.argv[0]} detect PICTURE.jpg")
     for one in running:
         print(f"  {one.name:7} POST {one.url}/detect    docs {one.url}/docs    log {one.log}")
 

@@ -76,6 +76,7 @@ def start(settings: Settings, environment: Mapping[str, str], tell: Callable[[st
     with _alone(settings):
         if earlier := known(settings):
             raise StackError(f"{earlier[0].name} was started before and runs; `crossfade down` ends it")
+        _stopping(settings).unlink(missing_ok=True)
         for service in services_of(settings):
             _require_startable(service)
         try:
@@ -101,6 +102,8 @@ def known(settings: Settings) -> list[Running]:
 
 def stop(settings: Settings, running: Sequence[Running], tell: Callable[[str], None]) -> None:
     """End these, each by its own id: asked first, killed after that."""
+    if running:
+        _stopping(settings).touch()
     for one in running:
         _signal(one, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -115,14 +118,17 @@ def stop(settings: Settings, running: Sequence[Running], tell: Callable[[str], N
             tell(f"{one.name} ended")
     if not known(settings):
         _record(settings).unlink(missing_ok=True)
+        _stopping(settings).unlink(missing_ok=True)
 
 
-def watch(running: list[Running]) -> None:
-    """Return never, or with a StackError when a service ends by itself."""
+def watch(settings: Settings, running: list[Running]) -> None:
+    """Return when `crossfade down` ends them elsewhere; StackError when one ends by itself."""
     while True:
         for one in running:
             _reap(one.pid)
             if not one.alive:
+                if _stopping(settings).exists() or not _record(settings).exists():
+                    return
                 raise StackError(f"{one.name} ended by itself; its log is {one.log}:\n{_tail(one.log)}")
         time.sleep(_POLL_S)
 
@@ -199,6 +205,11 @@ def _wait_until_ready(running: Running, timeout_s: float, tell: Callable[[str], 
 
 def _record(settings: Settings) -> Path:
     return settings.crossfade_var / "run" / "services.json"
+
+
+def _stopping(settings: Settings) -> Path:
+    """Is there while services are ended on purpose."""
+    return settings.crossfade_var / "run" / "stopping"
 
 
 def _remember(settings: Settings, running: list[Running]) -> None:

@@ -59,6 +59,8 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=9, help=f"a multiple of {COLUMNS}")
     args = parser.parse_args()
+    if args.out.suffix not in {".jpg", ".png"}:
+        parser.error(f"--out is {args.out}; it must end in .jpg or .png")
     if args.count < COLUMNS or args.count % COLUMNS:
         parser.error(f"--count is {args.count}; it must be a multiple of {COLUMNS}")
     picture = sheet(args.split, range(args.first_seed, args.first_seed + args.count), args.detector)

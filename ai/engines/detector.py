@@ -36,10 +36,20 @@ class TorchDetector:
         if found == weights_files.DEMO:
             network: Any = weights_files.load_state(self.build_demo(), self.demo_weights)
         else:
-            network = self.open_checkpoint(found)
+            network = self._open(found)
             self._require_same_classes(network, found)
         fused: nn.Module = network.float().eval().fuse(verbose=False)
         return fused
+
+    def _open(self, weights: str) -> nn.Module:
+        try:
+            return self.open_checkpoint(weights)
+        except weights_files.WrongWeights:
+            raise
+        except Exception as error:  # what ultralytics raises for a bad file or name is documented nowhere
+            raise weights_files.WrongWeights(
+                f"{self.prefix}WEIGHTS={weights!r} cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
 
     def _require_same_classes(self, network: Any, weights: str) -> None:
         """A model of other classes would call its first one a person."""

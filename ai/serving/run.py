@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 
@@ -20,6 +21,10 @@ KEEP_ALIVE_S = 20  # the backend's own connections expire before that
 def serve(detector: TorchDetector) -> None:
     """Serve until a signal ends it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    argparse.ArgumentParser(
+        description=f"The {detector.spec.title} detection service on port {detector.port}. It is told what to do by "
+        f"variables that begin with {detector.prefix}, such as {detector.prefix}WEIGHTS; README.md lists them."
+    ).parse_args()
     try:
         settings = read_settings(detector.prefix, detector.port)
         detector.find_weights(settings.weights)

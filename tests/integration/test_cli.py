@@ -130,8 +130,9 @@ def test_a_port_that_another_program_holds_is_told(crossfade):
     assert f"port {port} is taken" in up.stderr
 
 
-def test_a_terminated_up_ends_what_it_started(crossfade, tmp_path):
-    """SIGTERM to the command in the foreground leaves no service behind."""
+@pytest.mark.parametrize("by", ["signal", "down elsewhere"])
+def test_an_up_that_is_ended_leaves_nothing_and_calls_nothing_a_failure(crossfade, tmp_path, by):
+    """SIGTERM to the command in the foreground, or `crossfade down` in another terminal."""
     urls = dict(zip(("RTDETR_URL", "YOLO26_URL"), crossfade.urls, strict=True))
     variables = {**os.environ, **urls, "CROSSFADE_VAR": str(tmp_path)}
     command = [Path(sys.executable).with_name("crossfade"), "up"]
@@ -139,8 +140,12 @@ def test_a_terminated_up_ends_what_it_started(crossfade, tmp_path):
     for line in process.stdout:
         if "Ctrl-C ends them" in line:
             break
-    process.terminate()
-    process.wait(60)
+    if by == "signal":
+        process.terminate()
+    else:
+        assert crossfade("down").returncode == 0
+    rest = process.stdout.read()
+    assert process.wait(60) == (130 if by == "signal" else 0), rest
     for url in crossfade.urls:
         with pytest.raises(httpx.ConnectError):
             httpx.get(url + "/health")

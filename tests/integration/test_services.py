@@ -73,6 +73,7 @@ def test_every_way_of_sending_a_picture_gets_the_same_answer(service):
     answers = [
         service.post("/detect", content=data, headers=JPEG),
         service.post("/detect", content=data),
+        service.post("/detect", content=data, headers={"content-type": "application/x-www-form-urlencoded"}),
         service.post("/detect", files={"file": ("porch.jpg", data, "image/jpeg")}),
         service.post("/detect", files={"image_base64": (None, text)}),
         service.post("/detect", data={"image_base64": text}),

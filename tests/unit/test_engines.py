@@ -168,6 +168,13 @@ def test_weights_of_another_kind_are_refused_by_name(tmp_path):
         yolo26().load(few)
 
 
+def test_a_file_that_is_no_checkpoint_is_one_sentence(tmp_path):
+    (tmp_path / "notes.pt").write_text("not weights")
+    for detector in (yolo26(), rtdetr()):
+        with pytest.raises(weights.WrongWeights, match="cannot be loaded"):
+            detector.load(str(tmp_path / "notes.pt"))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_told():
     assert choose_device("auto") == "cpu"
