@@ -272,8 +272,9 @@ def test_server_has_ended_when_the_block_raises() -> None:
 def test_server_has_ended_after_a_signal(number: signal.Signals) -> None:
     """Ctrl-C, SIGTERM and SIGHUP to the benchmark end what it started, and then itself."""
     script = """
-import time
+import signal, time
 from benchmarks.processes import do_nothing, end_well_on_signals, running
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits it ignored
 end_well_on_signals()
 with running(do_nothing()) as server:
     print(server.pid, flush=True)
