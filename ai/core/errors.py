@@ -8,15 +8,24 @@
     │   └── CorruptImage            the right type, but broken or cut short
     ├── InvalidDetections       a model's answer is not a set of detections
     ├── InvalidSpec             a detector's description contradicts itself
-    └── BadSetting              an environment variable has a value that is not allowed
+    ├── BadSetting              an environment variable has a value that is not allowed
+    └── BackendError            a side was asked and gave no detections     retry it?   counts against it?
+        ├── Unavailable             it cannot be reached, or went away          yes         yes
+        ├── Overloaded              it works, and its queue is full             no          no
+        ├── DeadlineExceeded        it did not answer in time                   no          yes
+        ├── ServerError             it failed inside                            no          yes
+        ├── ModelNotFound           it has no such model, or not one of ours    no          yes
+        ├── InvalidModelOutput      it answered what cannot be detections       no          yes
+        └── Refused                 it says that the request is wrong           no          no
 
-Every message is a sentence for a person: what was wrong, and what is allowed.
+Every message is a sentence for a person: what was wrong, and what is allowed. What to do about a
+BackendError is decided by its two flags, never by its words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 
 class CrossfadeError(Exception):
@@ -57,3 +66,38 @@ class BadSetting(CrossfadeError):
         """One line from the first of pydantic's problems: the variable, its value, and what is allowed."""
         name = prefix + "_".join(str(part) for part in problem["loc"])
         return cls(f"{name.upper()}={problem['input']!r}: {problem['msg']}")
+
+
+class BackendError(CrossfadeError):
+    """A side was asked and gave no detections."""
+
+    retryable: ClassVar[bool] = False  # the same side may be asked again
+    counts_against_backend: ClassVar[bool] = True  # it is a sign that the side is not well
+
+
+class Unavailable(BackendError):
+    retryable = True
+
+
+class Overloaded(BackendError):
+    counts_against_backend = False
+
+
+class DeadlineExceeded(BackendError):
+    pass
+
+
+class ServerError(BackendError):
+    pass
+
+
+class ModelNotFound(BackendError):
+    pass
+
+
+class InvalidModelOutput(BackendError):
+    pass
+
+
+class Refused(BackendError):
+    counts_against_backend = False
