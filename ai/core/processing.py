@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ai.core import heads
 from ai.core.detections import Detections
 from ai.core.errors import InvalidDetections
 from ai.core.geometry import Fit, Image, fit
@@ -30,12 +31,10 @@ def prepare(image: Image, spec: DetectorSpec) -> Prepared:
     return Prepared(np.ascontiguousarray(place.apply(image).transpose(2, 0, 1)), place)
 
 
-def finish(rows: npt.NDArray[Any], place: Fit, spec: DetectorSpec) -> Detections:
-    """Rows in input pixels → every detection at or over the spec's score floor, in pixels of the picture."""
-    if rows.ndim != 2 or rows.shape[1] != 6:
-        raise InvalidDetections(f"a model answers rows of shape [n, 6], not {list(rows.shape)}")
-    kept = rows[~(rows[:, 4] < spec.score_floor)].astype(np.float64)  # a NaN stays, to be refused below
-    upright = _without_inverted(kept)
+def finish(raw: npt.NDArray[Any], place: Fit, spec: DetectorSpec) -> Detections:
+    """One image's answer, as `spec` describes it → every detection at or over the score floor, best first, in
+    pixels of the picture."""
+    upright = _without_inverted(heads.read(raw, spec))
     upright[:, :4] = place.clip(place.inverse(upright[:, :4]))
     slivers = (upright[:, 2:4] - upright[:, :2] < MIN_BOX_SIDE_PX).any(axis=1)
     return Detections.from_rows(upright[~slivers], place.source_width, place.source_height, spec.labels)

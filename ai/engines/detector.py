@@ -19,12 +19,17 @@ from ai.engines.torch_engine import TorchEngine
 class TorchDetector:
     """Two detectors differ in these values, and in nothing else."""
 
-    spec: DetectorSpec
+    head: DetectorSpec  # the network itself, as its detector.toml describes it
     prefix: str  # of its environment variables
     port: int  # of its legacy service
     demo_weights: Path
     build_demo: Callable[[], nn.Module]  # the untrained network that the demo weights belong to
     open_checkpoint: Callable[[str], nn.Module]  # a file, or a name that ultralytics knows
+
+    @property
+    def spec(self) -> DetectorSpec:
+        """The network inside our module: bytes in, rows in input pixels out."""
+        return self.head.exported()
 
     def find_weights(self, weights: str) -> str:
         """`demo`, a path or a name; WeightsNotFound names the variable, its value and what is allowed."""
@@ -61,4 +66,4 @@ class TorchDetector:
             )
 
     def load(self, weights: str = weights_files.DEMO, device: str = "auto") -> TorchEngine:
-        return TorchEngine(self.load_module(weights), self.spec, device)
+        return TorchEngine(self.load_module(weights), self.head, device)

@@ -15,7 +15,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from ai.core.detections import Rows
+from ai.core import heads
 from ai.core.geometry import iou
 from ai.core.image import decode
 from ai.core.processing import prepare
@@ -72,7 +72,7 @@ def _trace(module: nn.Module, spec: DetectorSpec, path: Path) -> None:
         warnings.simplefilter(
             "ignore"
         )  # tracing warns of every shape that it freezes; the check below judges
-        module(example)
+        answer = module(example)
         torch.onnx.export(
             module,
             (example,),
@@ -83,15 +83,13 @@ def _trace(module: nn.Module, spec: DetectorSpec, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
-    _declare_rows(path, spec)
+    _declare_answer(path, tuple(answer.shape[1:]))
 
 
-def _declare_rows(path: Path, spec: DetectorSpec) -> None:
+def _declare_answer(path: Path, shape: tuple[int, ...]) -> None:
     """Name the output's size, which tracing leaves open: a server's configuration wants it."""
     model = onnx.load(str(path))
-    for dimension, size in zip(
-        model.graph.output[0].type.tensor_type.shape.dim[1:], (spec.max_detections, 6), strict=True
-    ):
+    for dimension, size in zip(model.graph.output[0].type.tensor_type.shape.dim[1:], shape, strict=True):
         dimension.dim_value = size
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
@@ -100,18 +98,20 @@ def _declare_rows(path: Path, spec: DetectorSpec) -> None:
 def _compare(module: nn.Module, spec: DetectorSpec, path: Path) -> Agreement:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     picture = prepare(decode(sample_jpeg()), spec).pixels
+    served = spec.exported()
     agreements = []
     for batch in CHECKED_BATCHES:
         pixels = np.repeat(picture[None], batch, axis=0)
         with torch.inference_mode():
             wanted = module(torch.from_numpy(pixels)).numpy()
         got = session.run([spec.output_name], {spec.input_name: pixels})[0]
-        agreements += [_agreement(a, b, spec.score_floor) for a, b in zip(wanted, got, strict=True)]
+        agreements += [
+            _agreement(heads.read(a, served), heads.read(b, served)) for a, b in zip(wanted, got, strict=True)
+        ]
     return min(agreements, key=lambda one: one.least_iou)
 
 
-def _agreement(wanted: Rows, got: Rows, floor: float) -> Agreement:
-    wanted, got = wanted[wanted[:, 4] >= floor], got[got[:, 4] >= floor]
+def _agreement(wanted: heads.Table, got: heads.Table) -> Agreement:
     if len(wanted) == 0 or len(wanted) != len(got):
         raise ExportDiffers(f"torch finds {len(wanted)} boxes on the sample picture, ONNX Runtime {len(got)}")
     overlap: npt.NDArray[np.float64] = iou(wanted[:, :4], got[:, :4])
@@ -134,7 +134,7 @@ def run(detector: TorchDetector) -> None:
     args = parser.parse_args()
     settings = WeightsSettings(_env_prefix=detector.prefix)
     try:
-        agreement = export(detector.load_module(settings.weights), detector.spec, args.output)
+        agreement = export(detector.load_module(settings.weights), detector.head, args.output)
     except (WeightsNotFound, WrongWeights, ExportDiffers) as error:
         sys.exit(str(error))
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, {agreement}")

@@ -1,7 +1,8 @@
 """A detector as one torch module, uint8 pictures in and rows out, and the engine that runs it.
 
 The module is what the legacy services run, what the exporters trace and what a Triton runs with the `torch`
-engine; so normalisation and box format are said once, here, out of the spec.
+engine; so normalisation and box format are said once, here, out of the network's spec. What the module itself
+takes and answers is `spec.exported()`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from ai.core.spec import DetectorSpec
 
 
 class DetectorModule(nn.Module):
-    """images uint8 [n, 3, height, width] → detections float32 [n, rows, 6] in pixels of the input."""
+    """images uint8 [n, 3, height, width] → detections float32 [n, rows, 6] in pixels of the input.
+
+    A network that answers all class scores (layout `anchors` or `queries`) passes through as it is."""
 
     scale: Tensor
     shift: Tensor
@@ -27,7 +30,8 @@ class DetectorModule(nn.Module):
     def __init__(self, body: nn.Module, spec: DetectorSpec) -> None:
         super().__init__()
         self.body = body
-        self.unit_centres = spec.box_format == "cxcywh-unit"
+        self.layout = spec.layout
+        self.centres, self.unit = spec.box_format.startswith("cxcywh"), spec.box_format.endswith("unit")
         std = torch.tensor(spec.pixel_std)
         self.register_buffer("scale", (spec.pixel_scale / std).view(1, 3, 1, 1))
         self.register_buffer("shift", (-torch.tensor(spec.pixel_mean) / std).view(1, 3, 1, 1))
@@ -36,10 +40,14 @@ class DetectorModule(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         answer = self.body(images.to(self.scale.dtype) * self.scale + self.shift)
         raw = answer[0] if isinstance(answer, (tuple, list)) else answer
+        if self.layout != "rows":
+            return cast(Tensor, raw.float())
         boxes, rest = raw[..., :4].float(), raw[..., 4:6].float()
-        if self.unit_centres:
+        if self.centres:
             centre, half = boxes[..., :2], boxes[..., 2:] / 2
-            boxes = torch.cat((centre - half, centre + half), dim=-1) * self.to_pixels.float()
+            boxes = torch.cat((centre - half, centre + half), dim=-1)
+        if self.unit:
+            boxes = boxes * self.to_pixels.float()
         return torch.cat((boxes, rest), dim=-1)
 
 

@@ -16,7 +16,7 @@ DEMO_ARCHITECTURE = Path(__file__).with_name("demo.yaml")
 
 def detector() -> TorchDetector:
     return TorchDetector(
-        spec=spec(),
+        head=spec(),
         prefix="RTDETR_",
         port=8090,
         demo_weights=Path(__file__).parent / "weights" / "demo.pt",

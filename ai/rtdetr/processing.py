@@ -20,4 +20,4 @@ def preprocess(image: Image) -> Prepared:
 
 
 def postprocess(rows: Rows, fit: Fit) -> Detections:
-    return processing.finish(rows, fit, spec())
+    return processing.finish(rows, fit, spec().exported())

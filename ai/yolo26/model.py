@@ -18,7 +18,7 @@ DEMO_ARCHITECTURE = "yolo26n.yaml"
 
 def detector() -> TorchDetector:
     return TorchDetector(
-        spec=spec(),
+        head=spec(),
         prefix="YOLO26_",
         port=8095,
         demo_weights=Path(__file__).parent / "weights" / "demo.pt",

@@ -39,7 +39,7 @@ class Echo(nn.Module):
 
 def test_pixels_are_normalised_as_the_spec_says():
     spec = dataclasses.replace(
-        yolo26().spec, pixel_scale=1 / 255, pixel_mean=(0.5,) * 3, pixel_std=(0.25,) * 3
+        yolo26().head, pixel_scale=1 / 255, pixel_mean=(0.5,) * 3, pixel_std=(0.25,) * 3
     )
     module = DetectorModule(Echo([1.0, 2.0, 3.0, 4.0, 0.0, 7.0]), spec)
     rows = module(torch.full((1, 3, 64, 64), 204, dtype=torch.uint8))
@@ -47,7 +47,7 @@ def test_pixels_are_normalised_as_the_spec_says():
 
 
 def test_centres_in_units_become_corners_in_pixels():
-    module = DetectorModule(Echo([0.5, 0.25, 0.2, 0.1, 0.0, 3.0]), rtdetr().spec)
+    module = DetectorModule(Echo([0.5, 0.25, 0.2, 0.1, 0.0, 3.0]), rtdetr().head)
     rows = module(torch.zeros((1, 3, 640, 640), dtype=torch.uint8))
     np.testing.assert_allclose(rows[0, 0, :4], [256, 128, 384, 192], rtol=1e-5)
 
@@ -81,7 +81,7 @@ def test_the_demo_weights_find_the_objects_of_the_sample_picture(detector):
 def test_an_export_takes_any_batch_and_agrees_with_torch(detector, tmp_path):
     """Checked as it is written; ONNX Runtime then serves batches that were never traced."""
     output = tmp_path / "model.onnx"
-    agreement = export(detector.load_module(), detector.spec, output)
+    agreement = export(detector.load_module(), detector.head, output)
     assert agreement.boxes >= 3
     assert agreement.least_iou >= 0.99
     session = onnxruntime.InferenceSession(str(output))
@@ -107,7 +107,7 @@ def test_an_export_that_answers_something_else_is_refused_and_not_written(tmp_pa
     """The negative control of the check above."""
     output = tmp_path / "model.onnx"
     with pytest.raises(ExportDiffers, match="something else"):
-        export(Frozen(), yolo26().spec, output)
+        export(Frozen(), yolo26().head, output)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -183,6 +183,6 @@ def test_a_gpu_that_is_not_there_is_told():
 
 
 def test_the_cpu_runs_full_precision():
-    engine = TorchEngine(Echo([0.0] * 6), yolo26().spec, "cpu")
+    engine = TorchEngine(Echo([0.0] * 6), yolo26().head, "cpu")
     assert not engine.half
     assert engine.module.scale.dtype == torch.float32
