@@ -66,7 +66,8 @@ def _corners(boxes: Table, spec: DetectorSpec) -> Table:
         centre, half = boxes[:, :2], boxes[:, 2:] / 2
         boxes = np.concatenate((centre - half, centre + half), axis=1)
     if unit == "unit":
-        boxes = boxes * np.array((spec.input_width, spec.input_height) * 2, np.float64)
+        in_pixels: Table = boxes * np.array((spec.input_width, spec.input_height) * 2, np.float64)
+        return in_pixels
     return boxes
 
 

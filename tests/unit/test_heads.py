@@ -72,8 +72,9 @@ def test_a_nan_is_kept_so_that_it_can_be_refused(layout, nms_iou):
 
 
 @pytest.mark.parametrize(
-    ("layout", "shape"), [("rows", (300, 5)), ("rows", (6,)), ("anchors", (84, 10)), ("queries", (10, 7)), ("queries", (10,))]
-)  # fmt: skip
+    ("layout", "shape"),
+    [("rows", (300, 5)), ("rows", (6,)), ("anchors", (84, 10)), ("queries", (10, 7)), ("queries", (10,))],
+)
 def test_an_answer_of_another_shape_is_refused_with_both_shapes(layout, shape):
     with pytest.raises(InvalidDetections, match=r"\["):
         heads.read(np.zeros(shape), replace(SPEC, layout=layout))
