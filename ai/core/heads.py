@@ -81,4 +81,5 @@ def _each_object_once(table: Table, spec: DetectorSpec) -> Table:
     kept = cv2.dnn.NMSBoxesBatched(
         boxes.tolist(), table[:, 4].tolist(), table[:, 5].astype(int).tolist(), 0.0, spec.nms_iou
     )
-    return table[np.sort(np.asarray(kept, dtype=np.intp))[: spec.max_detections]]
+    best: Table = table[np.sort(np.asarray(kept, dtype=np.intp))[: spec.max_detections]]
+    return best

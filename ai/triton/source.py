@@ -1,0 +1,32 @@
+"""What a model repository is built from: a detector's weights, and how they become a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ai.core.spec import DetectorSpec
+
+
+class Engine(Protocol):
+    """Runs a network on a batch: uint8 [n, 3, height, width] → what `DetectorSpec` says of its answer."""
+
+    @property
+    def device(self) -> object: ...
+
+    def infer(self, pixels: npt.NDArray[np.uint8], /) -> npt.NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    spec: DetectorSpec  # of the graph that `write_onnx` writes, not of the weights as they came
+    fingerprint: str  # changes with everything that decides what is written
+    write_onnx: Callable[[Path], None]
+    reference: Callable[[], Engine]  # the honest other side: torch in this process, or ONNX Runtime
+    family: str | None = None  # whose network it is, for the torch engine; None: only a graph exists
+    weights: Path | None = None  # the file for that engine; None: the family's demo weights
