@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from ai.core.errors import CrossfadeError
-from ai.engines import onnx_export, weights
+from ai.core.spec import DetectorSpec
+from ai.engines import onnx_export
 from ai.engines.detector import TorchDetector
 from ai.engines.settings import WeightsSettings
+from ai.engines.weights import DEMO
 from ai.rtdetr import model as rtdetr
 from ai.triton.source import Source
 from ai.yolo26 import model as yolo26
@@ -24,16 +28,30 @@ class UnknownDetector(CrossfadeError):
 
 def built_in(name: str) -> Source:
     """One of our two, with the weights that its environment variable names."""
-    detector = FAMILIES[name]()
+    return _source(FAMILIES[name](), name, raw=yolo26_raw if name == "yolo26" else None)
+
+
+def yolo26_raw() -> Source:
+    return _source(yolo26.raw_detector(), "yolo26_raw")
+
+
+def load_network(family: str, weights: Path | None) -> tuple[DetectorSpec, nn.Module]:
+    """The spec of the bare network, and the network, from the family's demo weights or a file."""
+    detector = yolo26.raw_detector() if family == "yolo26_raw" else FAMILIES[family]()
+    return detector.head, detector.load_module(DEMO if weights is None else str(weights))
+
+
+def _source(detector: TorchDetector, family: str, raw: Callable[[], Source] | None = None) -> Source:
     named = detector.find_weights(WeightsSettings(_env_prefix=detector.prefix).weights)
-    file = detector.demo_weights if named == weights.DEMO else Path(named)
+    file = detector.demo_weights if named == DEMO else Path(named)
     return Source(
         spec=detector.spec,
         fingerprint=fingerprint(file, repr(detector.head), onnx_export.OPSET),
         write_onnx=lambda output: _export(detector, named, output),
         reference=partial(detector.load, named),
-        family=name,
-        weights=None if named == weights.DEMO else file,
+        family=family,
+        weights=None if named == DEMO else file,
+        raw=raw,
     )
 
 

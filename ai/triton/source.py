@@ -30,3 +30,4 @@ class Source:
     reference: Callable[[], Engine]  # the honest other side: torch in this process, or ONNX Runtime
     family: str | None = None  # whose network it is, for the torch engine; None: only a graph exists
     weights: Path | None = None  # the file for that engine; None: the family's demo weights
+    raw: Callable[[], Source] | None = None  # the same network with the head that leaves NMS to the client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ai.engines.weights import WrongWeights
 from ai.yolo26.processing import spec
 
 DEMO_ARCHITECTURE = "yolo26n.yaml"
+NMS_IOU = 0.7  # what ultralytics suppresses with
 
 
 def detector() -> TorchDetector:
@@ -24,6 +26,18 @@ def detector() -> TorchDetector:
         demo_weights=Path(__file__).parent / "weights" / "demo.pt",
         build_demo=_build_demo,
         open_checkpoint=lambda weights: _without_nms(YOLO(weights).model),
+    )
+
+
+def raw_detector() -> TorchDetector:
+    """The same weights with the one-to-many head, as YOLOv8 has it: whoever asks suppresses the doubles."""
+    return replace(
+        detector(),
+        head=replace(
+            spec(), name="yolo26_raw", layout="anchors", box_format="cxcywh-pixels", nms_iou=NMS_IOU
+        ),
+        build_demo=lambda: _one_to_many(DetectionModel(DEMO_ARCHITECTURE, nc=len(spec().labels), verbose=False)),
+        open_checkpoint=lambda weights: _one_to_many(YOLO(weights).model),
     )
 
 
@@ -38,3 +52,9 @@ def _without_nms(network: Any) -> nn.Module:
     network.end2end = True
     with_head: nn.Module = network
     return with_head
+
+
+def _one_to_many(network: Any) -> nn.Module:
+    network.end2end = False
+    without_head: nn.Module = network
+    return without_head

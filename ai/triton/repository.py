@@ -1,0 +1,206 @@
+"""Builds the model repository: from detectors and their weights to folders that a Triton serves.
+
+Only what changed is built: a version carries the fingerprint of everything that it was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from ai.core.errors import CrossfadeError
+from ai.engines.quantize import quantize
+from ai.triton import tensorrt, versions
+from ai.triton.config import Batching, Kind, ModelPlan, config_text
+from ai.triton.served import GRAPH, WEIGHTS, EngineName, Served
+from ai.triton.source import Source
+
+SHIM = Path(__file__).parent / "model_repository" / "model.py"
+FINGERPRINT = "fingerprint"
+FORMAT = 1  # goes up when versions are written in another way
+ALSO = ("tensors", "raw", "tiers")
+BUILD_ENGINES = ("openvino", "onnxruntime", "torch", "tensorrt")
+
+CPU = Batching(max_batch=8, preferred=(4, 8), delay_us=500, queue_size=64)
+GPU = Batching(max_batch=32, preferred=(4, 8, 16, 32), delay_us=1000, queue_size=256)
+STREAMING = Batching(max_batch=8, preferred=(4, 8), delay_us=100, queue_size=64, ordered=True)
+BATCH = Batching(max_batch=128, preferred=(32, 64, 128), delay_us=5000, queue_size=512)
+TENSORRT = Batching(max_batch=8, preferred=(4, 8), delay_us=500, queue_size=64)
+
+
+class CannotBuild(CrossfadeError):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a repository is built for."""
+
+    engine: str = "openvino"
+    precision: str = "f32"
+    also: tuple[str, ...] = ()
+    calibration: tuple[Path, ...] = ()  # pictures for int8
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.engine == "torch"
+
+    @property
+    def batching(self) -> Batching:
+        return {"torch": GPU, "tensorrt": TENSORRT}.get(self.engine, CPU)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    model: str
+    version: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """A planned model, and what its version folder holds beside its description."""
+
+    plan: ModelPlan
+    served: Served | None  # None: a backend of Triton's own runs the graph
+    source: Source
+
+
+def build(
+    repository: Path, sources: dict[str, Source], options: Options, tell: Callable[[str], None]
+) -> list[Built]:
+    """Bring the repository up to date for these detectors; others in it are left alone."""
+    repository.mkdir(parents=True, exist_ok=True)
+    workshop = _Workshop(repository, options)
+    built = []
+    try:
+        for name, source in sources.items():
+            for model in _models(name, source, options):
+                one = workshop.build(model)
+                tell(f"{one.model}: version {one.version} {'built' if one.changed else 'is up to date'}")
+                built.append(one)
+    finally:
+        workshop.close()
+    return built
+
+
+def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
+    batching = options.batching.for_spec(source.spec)
+    yield _python_model(f"{name}_jpeg", "jpeg", source, batching, options)
+    if options.engine == "tensorrt":
+        plan = ModelPlan(name, "tensor", source.spec, batching, on_gpu=True, platform="tensorrt_plan")
+        yield _Model(plan, None, source)
+    elif "tensors" in options.also:
+        yield _python_model(name, "tensor", source, batching, options)
+    if "raw" in options.also and source.raw is not None and options.engine != "tensorrt":
+        yield _python_model(f"{name}_raw", "tensor", source.raw(), batching, options)
+    if "tiers" in options.also:
+        yield _python_model(f"{name}_jpeg_streaming", "jpeg", source, STREAMING, options)
+        yield _python_model(f"{name}_jpeg_batch", "jpeg", source, BATCH, options)
+
+
+def _python_model(name: str, kind: Kind, source: Source, batching: Batching, options: Options) -> _Model:
+    in_container = options.engine == "tensorrt"
+    served = Served(
+        spec=source.spec,
+        engine="bls" if in_container else _engine_name(options.engine),
+        precision=options.precision,
+        source=source.fingerprint,
+        batch_sizes=_sizes(batching),
+        family=source.family,
+        tensor_model=source.spec.name if in_container else None,
+    )
+    return _Model(ModelPlan(name, kind, source.spec, batching, options.on_gpu), served, source)
+
+
+def _engine_name(engine: str) -> EngineName:
+    match engine:
+        case "openvino" | "onnxruntime" | "torch":
+            return engine
+    raise CannotBuild(f"engine {engine!r}: allowed are {', '.join(BUILD_ENGINES)}")
+
+
+def _sizes(batching: Batching) -> tuple[int, ...]:
+    """The batch sizes that an engine with fixed sizes prepares: powers of two up to the largest."""
+    powers = [2**n for n in range(batching.max_batch.bit_length()) if 2**n <= batching.max_batch]
+    return tuple(sorted({*powers, batching.max_batch}))
+
+
+class _Workshop:
+    """Builds models; a graph that several of them need is exported at most once, when first needed."""
+
+    def __init__(self, repository: Path, options: Options) -> None:
+        self.repository = repository
+        self.options = options
+        self._bench = repository / ".workshop.part"
+
+    def build(self, model: _Model) -> Built:
+        folder = self.repository / model.plan.name
+        fingerprint = _fingerprint(model, self.options)
+        known = versions.numbers(folder)
+        if known and _fingerprint_of(folder / str(known[-1])) == fingerprint:
+            return Built(model.plan.name, known[-1], changed=False)
+        _write_aside(folder / "warmup" / model.plan.warm_up_file, model.plan.warm_up)
+        number = versions.add(folder, lambda aside: self._fill(aside, model, fingerprint))
+        versions.forget_old(folder)
+        return Built(model.plan.name, number, changed=True)
+
+    def close(self) -> None:
+        shutil.rmtree(self._bench, ignore_errors=True)
+
+    def _fill(self, aside: Path, model: _Model, fingerprint: str) -> None:
+        (aside / versions.CONFIG).write_text(config_text(model.plan, self._output_shape(model.source)))
+        (aside / FINGERPRINT).write_text(fingerprint)
+        if model.served is None:
+            tensorrt.fill(aside, model.plan, self._graph(model.source))
+            return
+        shutil.copyfile(SHIM, aside / "model.py")
+        model.served.save(aside)
+        if model.served.engine == "torch":
+            if model.source.weights is not None:
+                shutil.copyfile(model.source.weights, aside / WEIGHTS)
+        elif model.served.engine != "bls":
+            shutil.copyfile(self._graph(model.source), aside / GRAPH)
+
+    def _graph(self, source: Source) -> Path:
+        graph = self._bench / source.fingerprint / GRAPH
+        if not graph.exists():
+            graph.parent.mkdir(parents=True, exist_ok=True)
+            source.write_onnx(graph)
+            if self.options.precision == "int8":
+                quantize(graph, source.spec, self.options.calibration)
+        return graph
+
+    def _output_shape(self, source: Source) -> tuple[int, ...]:
+        if source.spec.layout == "rows":
+            return source.spec.max_detections, 6
+        output = onnx.load(str(self._graph(source)), load_external_data=False).graph.output[0]
+        return tuple(one.dim_value for one in output.type.tensor_type.shape.dim[1:])
+
+
+def _fingerprint(model: _Model, options: Options) -> str:
+    """Of all that decides a version: the weights, the way they are served, and the code that writes it."""
+    digest = hashlib.sha256()
+    shim = SHIM.read_bytes()
+    for part in (model.plan, model.served, model.source.fingerprint, options, shim, FORMAT):
+        digest.update(repr(part).encode())
+    return digest.hexdigest()
+
+
+def _fingerprint_of(version: Path) -> str | None:
+    try:
+        return (version / FINGERPRINT).read_text()
+    except OSError:
+        return None
+
+
+def _write_aside(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_bytes(content)
+    aside.replace(path)
