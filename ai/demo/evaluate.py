@@ -7,8 +7,6 @@ scenes of the kind trained on). Pictures take the same way as in a service: prep
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import os
 import platform
@@ -22,15 +20,12 @@ from typing import Any, get_args
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from ai.core.labels import COCO_80
 from ai.core.processing import Prepared, finish, prepare
 from ai.core.spec import DetectorSpec
 from ai.demo.scenes import Scene, Split, draw_scene
+from ai.demo.scoring import Scores, Table, Truth, coco_of, found_in, score
 from ai.engines.detector import TorchDetector
 from ai.engines.torch_engine import TorchEngine
 from ai.rtdetr import model as rtdetr
@@ -40,6 +35,7 @@ DETECTORS: dict[str, Callable[[], TorchDetector]] = {"yolo26": yolo26.detector, 
 FIRST_SEED = {"heldout": 0, "train": 500_000}  # training draws its scenes from seed 1,000,000 on
 SIZES = ((640, 360), (960, 540), (1280, 720), (640, 480))
 BATCH = 8
+FIGURES = ("map50_95", "map50", "map75", "map_small", "map_medium", "map_large")
 
 Figures = dict[str, Any]
 
@@ -52,14 +48,6 @@ class Run:
     device: str
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """A scene without its picture."""
-
-    boxes: npt.NDArray[np.float32]
-    class_ids: npt.NDArray[np.int64]
-
-
 def evaluate(run: Run) -> dict[str, dict[str, Figures]]:
     """{detector: {split: figures}}; every detector sees the same pictures, each drawn once."""
     detectors = {name: DETECTORS[name]() for name in run.detectors}
@@ -67,7 +55,7 @@ def evaluate(run: Run) -> dict[str, dict[str, Figures]]:
     figures: dict[str, dict[str, Figures]] = {name: {} for name in engines}
     for split in get_args(Split):
         truth: list[Truth] = []
-        answers: dict[str, list[Figures]] = {name: [] for name in engines}
+        answers: dict[str, list[Table]] = {name: [] for name in engines}
         for scenes in _drawn(run, split):
             for name, engine in engines.items():
                 answers[name] += _detect(engine, detectors[name].spec, scenes, len(truth))
@@ -76,7 +64,7 @@ def evaluate(run: Run) -> dict[str, dict[str, Figures]]:
         print(file=sys.stderr)
         reference = coco_of(truth)
         for name in engines:
-            figures[name][split] = score(reference, answers[name])
+            figures[name][split] = _rounded(score(reference, answers[name]))
     return figures
 
 
@@ -99,51 +87,21 @@ def _draw(seed: int, split: Split) -> Scene:
     return draw_scene(seed, split, width, height)
 
 
-def _detect(engine: TorchEngine, spec: DetectorSpec, scenes: list[Scene], first_id: int) -> list[Figures]:
+def _detect(engine: TorchEngine, spec: DetectorSpec, scenes: list[Scene], first_id: int) -> list[Table]:
     prepared: list[Prepared] = [prepare(scene.image, spec) for scene in scenes]
     rows = engine.infer(np.stack([one.pixels for one in prepared]))
     return [
-        {"image_id": first_id + index, "category_id": found.class_id, "score": found.score,
-         "bbox": [found.x1, found.y1, found.width, found.height]}
+        row
         for index, one in enumerate(prepared)
-        for found in finish(rows[index], one.fit, spec)
-    ]  # fmt: skip
+        for row in found_in(first_id + index, finish(rows[index], one.fit, spec))
+    ]
 
 
-def coco_of(scenes: list[Truth]) -> COCO:
-    """Scenes as pycocotools wants them."""
-    annotations: list[Figures] = []
-    for image_id, scene in enumerate(scenes):
-        for (x1, y1, x2, y2), category in zip(scene.boxes.tolist(), scene.class_ids.tolist(), strict=True):
-            width, height = x2 - x1, y2 - y1
-            annotations.append({"id": len(annotations) + 1, "image_id": image_id, "category_id": category,
-                                "bbox": [x1, y1, width, height], "area": width * height, "iscrowd": 0})  # fmt: skip
-    reference = COCO()
-    categories = sorted({a["category_id"] for a in annotations})
-    reference.dataset = {
-        "images": [{"id": image_id} for image_id in range(len(scenes))],
-        "annotations": annotations,
-        "categories": [{"id": category, "name": COCO_80[category]} for category in categories],
-    }
-    with contextlib.redirect_stdout(io.StringIO()):
-        reference.createIndex()
-    return reference
-
-
-def score(reference: COCO, answers: list[Figures]) -> Figures:
-    with contextlib.redirect_stdout(io.StringIO()):
-        judge = COCOeval(reference, reference.loadRes(answers) if answers else COCO(), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    names = ("map50_95", "map50", "map75", "map_small", "map_medium", "map_large")
-    precision = judge.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, class]
-    per_class = {
-        COCO_80[category]: round(float(np.mean(precision[:, :, index])), 4)
-        for index, category in enumerate(judge.params.catIds)
-    }
-    return {**{name: round(float(value), 4) for name, value in zip(names, judge.stats, strict=False)},
-            "objects": len(reference.anns), "map50_95_by_class": per_class}  # fmt: skip
+def _rounded(scores: Scores) -> Figures:
+    """Four digits say all that a thousand scenes know."""
+    by_class = {label: round(value, 4) for label, value in scores.by_class.items()}
+    figures = {name: round(getattr(scores, name), 4) for name in FIGURES}
+    return {**figures, "objects": scores.objects, "map50_95_by_class": by_class}
 
 
 def _table(figures: dict[str, dict[str, Figures]]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ai.demo import evaluate
+from ai.demo import evaluate, scoring
 from ai.demo.augment import Bank, Recipe, make_batch
 from ai.demo.dataset import HEIGHT, MAX_OBJECTS, NO_OBJECT, WIDTH, SceneArrays, draw_arrays
 from ai.demo.scenes import draw_scene
@@ -78,14 +78,14 @@ def test_evaluation_and_training_never_share_a_scene():
 def test_perfect_answers_score_one_and_none_score_nothing():
     """The negative and the positive control of the mAP that the model card reports."""
     scenes = [draw_scene(seed, "heldout", 320, 180) for seed in range(6)]
-    reference = evaluate.coco_of([evaluate.Truth(scene.boxes, scene.class_ids) for scene in scenes])
+    reference = scoring.coco_of([scoring.Truth(scene.boxes, scene.class_ids) for scene in scenes])
     perfect = [
         {"image_id": index, "category_id": int(category), "score": 1.0, "bbox": [x1, y1, x2 - x1, y2 - y1]}
         for index, scene in enumerate(scenes)
         for (x1, y1, x2, y2), category in zip(scene.boxes.tolist(), scene.class_ids, strict=True)
     ]
-    assert evaluate.score(reference, perfect)["map50_95"] == pytest.approx(1.0)
-    assert evaluate.score(reference, [])["map50_95"] == 0.0
+    assert scoring.score(reference, perfect).map50_95 == pytest.approx(1.0)
+    assert scoring.score(reference, []).map50_95 == 0.0
 
 
 @pytest.mark.timeout(400)  # eighty scenes through both networks, on a machine that may be busy
