@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,12 +18,16 @@ from backend import local_stack
 from backend.local_stack import Running, StackError
 from backend.settings import Settings, read_settings
 
+MODELS = "models"
 SHOWN_SCORE = 0.5
 IMAGE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    args = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == [MODELS]:
+        sys.exit(_models(words[1:]))
+    args = _parser().parse_args(words)
     command: Callable[[argparse.Namespace, Settings], int] = args.command
     try:
         sys.exit(command(args, read_settings()))
@@ -66,6 +71,12 @@ def _status(_: argparse.Namespace, settings: Settings) -> int:
         mine = next((f"process {one.pid}" for one in running if one.name == service.name), "not started here")
         print(f"{service.name:8} {service.url:28} {mine:20} {_health(service.url)}")
     return 0 if len(running) == len(local_stack.services_of(settings)) else 1
+
+
+def _models(arguments: Sequence[str]) -> int:
+    """In a process of its own, with words of its own: it needs torch, and nothing else here does."""
+    command = [sys.executable, "-m", "ai.triton.models", *arguments]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - our own module, the caller's own words
 
 
 def _detect(args: argparse.Namespace, settings: Settings) -> int:
@@ -148,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     down.set_defaults(command=_down)
     status = commands.add_parser("status", help="what runs here, and how it is; exit status 1 if not all do")
     status.set_defaults(command=_status)
+    commands.add_parser(MODELS, help="build, list, add and compare what a Triton serves", add_help=False)
     detect = commands.add_parser(
         "detect", help="send pictures to the legacy services and print what they find"
     )

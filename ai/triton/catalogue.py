@@ -55,6 +55,11 @@ def _source(detector: TorchDetector, family: str, raw: Callable[[], Source] | No
     )
 
 
+def all_sources(var: Path) -> dict[str, Callable[[], Source]]:
+    """By name; a source is only opened when it is asked for."""
+    return {name: partial(built_in, name) for name in FAMILIES}
+
+
 def _export(detector: TorchDetector, named: str, output: Path) -> None:
     onnx_export.export(detector.load_module(named), detector.head, output)
 

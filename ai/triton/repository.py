@@ -45,6 +45,7 @@ class Options:
     precision: str = "f32"
     also: tuple[str, ...] = ()
     calibration: tuple[Path, ...] = ()  # pictures for int8
+    compiled: Path | None = None  # an engine file for tensorrt
 
     @property
     def on_gpu(self) -> bool:
@@ -157,7 +158,7 @@ class _Workshop:
         (aside / versions.CONFIG).write_text(config_text(model.plan, self._output_shape(model.source)))
         (aside / FINGERPRINT).write_text(fingerprint)
         if model.served is None:
-            tensorrt.fill(aside, model.plan, self._graph(model.source))
+            tensorrt.fill(aside, model.plan, self._graph(model.source), self.options.compiled)
             return
         shutil.copyfile(SHIM, aside / "model.py")
         model.served.save(aside)

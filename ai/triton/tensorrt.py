@@ -24,8 +24,11 @@ class NotAnEngine(CrossfadeError):
     pass
 
 
-def fill(version: Path, plan: ModelPlan, graph: Path) -> None:
+def fill(version: Path, plan: ModelPlan, graph: Path, compiled: Path | None) -> None:
+    """`compiled`: an engine that was made elsewhere for that GPU, by trtexec or by ultralytics."""
     shutil.copyfile(graph, version / GRAPH)
+    if compiled is not None:
+        (version / PLAN).write_bytes(strip_header(compiled.read_bytes()))
     script = version / SCRIPT
     script.write_text(_script(plan))
     script.chmod(0o755)

@@ -1,0 +1,116 @@
+"""`crossfade models`: the detectors that a Triton here can serve, built, listed, added, compared.
+
+Runs as `python -m ai.triton.models`, in a process of its own, because it needs torch and the command does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ai.core.errors import CrossfadeError
+from ai.engines.quantize import pictures_in
+from ai.engines.weights import WeightsNotFound, WrongWeights
+from ai.triton import catalogue, record, repository
+from ai.triton.activation import activate
+from ai.triton.inventory import inventory
+from ai.triton.repository import ALSO, BUILD_ENGINES, Built, CannotBuild, Options
+from ai.triton.settings import EmbeddedSettings, read_settings
+
+PRECISIONS = ("f32", "bf16", "int8")
+FAILURES = (CrossfadeError, WeightsNotFound, WrongWeights)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace, EmbeddedSettings], int] = args.command
+    try:
+        sys.exit(command(args, read_settings(triton_repository=args.repository)))
+    except FAILURES as error:
+        sys.exit(f"crossfade models: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _build(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
+    known = catalogue.all_sources(settings.crossfade_var)
+    sources = {name: known[name]() for name in catalogue.choose(known, args.detectors)}
+    built = repository.build(settings.triton_repository, sources, _options(args), print)
+    return _take_into_service(settings, built)
+
+
+def _options(args: argparse.Namespace) -> Options:
+    if args.precision != "f32" and args.engine != "openvino":
+        raise CannotBuild(f"--precision {args.precision} is for --engine openvino, not {args.engine}")
+    if (args.precision == "int8") != bool(args.calibrate):
+        raise CannotBuild("--precision int8 and --calibrate FOLDER (pictures like those to come) go together")
+    if args.compiled and (
+        args.engine != "tensorrt" or len(args.detectors) != 1 or not args.compiled.is_file()
+    ):
+        raise CannotBuild("--compiled FILE is an engine file for --engine tensorrt and one DETECTOR")
+    pictures = pictures_in(args.calibrate) if args.calibrate else ()
+    return Options(args.engine, args.precision, tuple(sorted(set(args.also))), pictures, args.compiled)
+
+
+def _take_into_service(settings: EmbeddedSettings, built: list[Built]) -> int:
+    """A server that runs with this repository takes the new versions now."""
+    triton = record.running(settings.crossfade_var)
+    if triton is None or Path(triton.repository).resolve() != settings.triton_repository.resolve():
+        return 0
+    outcomes = activate(triton, built)
+    for outcome in outcomes:
+        print(outcome.sentence)
+    return 1 if any(outcome.failure for outcome in outcomes) else 0
+
+
+def _list(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
+    rows = inventory(settings.triton_repository, record.running(settings.crossfade_var))
+    if args.json:
+        print(json.dumps([row.to_table() for row in rows], indent=2))
+    elif not rows:
+        print(f"{settings.triton_repository} holds no models; `crossfade models build` makes some")
+    else:
+        print("\n".join([f"{'model':24} {'version':>7}  {'engine':12} {'input':9} {'batch':>5}  state",
+                         *(str(row) for row in rows)]))  # fmt: skip
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--repository", type=Path, help="the repository's folder (default: TRITON_REPOSITORY, or var/models)"
+    )
+    parser = argparse.ArgumentParser(
+        prog="crossfade models", description="Build and compare what a Triton serves."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    build = commands.add_parser(
+        "build", parents=[common],
+        help="build the model repository, or bring it up to date; a Triton that runs with it takes what is new",
+    )  # fmt: skip
+    build.add_argument("detectors", nargs="*", metavar="DETECTOR", help="default: all")
+    build.add_argument(
+        "--engine", choices=BUILD_ENGINES, default="openvino",
+        help="openvino (CPU, the default), onnxruntime (CPU), torch (GPU), tensorrt (for NVIDIA's container)",
+    )  # fmt: skip
+    build.add_argument("--precision", choices=PRECISIONS, default="f32", help="of the engine openvino")
+    build.add_argument("--calibrate", type=Path, metavar="FOLDER", help="pictures that int8 is scaled with")
+    build.add_argument(
+        "--compiled", type=Path, metavar="FILE", help="a TensorRT engine, also one of ultralytics"
+    )
+    build.add_argument(
+        "--also", nargs="+", choices=ALSO, default=[],
+        help="more models: pixels in (tensors), NMS left to the client (raw), streaming and batch (tiers)",
+    )  # fmt: skip
+    build.set_defaults(command=_build)
+    listing = commands.add_parser("list", parents=[common], help="what is built, and what of it serves")
+    listing.add_argument("--json", action="store_true")
+    listing.set_defaults(command=_list)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

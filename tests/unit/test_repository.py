@@ -1,0 +1,217 @@
+"""The model repository: what is built says the right thing, only what changed is built, and nothing half."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from google.protobuf import text_format
+
+from ai.core.spec import Serving
+from ai.engines.onnxruntime_engine import OnnxRuntimeEngine
+from ai.engines.openvino_engine import OpenVinoEngine
+from ai.engines.quantize import CannotCalibrate, pictures_in
+from ai.triton import tensorrt, versions
+from ai.triton.config import DETECTOR, read_config
+from ai.triton.repository import ALSO, BUILD_ENGINES, CannotBuild, Options, build
+from ai.triton.served import NotServable, Served
+from tests.tiny import A_DOG, SPEC, broken_source, tiny_source
+
+
+def built(folder, source=None, **options):
+    return build(folder, {"tiny": source or tiny_source(folder)}, Options(**options), lambda _: None)
+
+
+def quiet(_):
+    pass
+
+
+# --- configurations ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", BUILD_ENGINES)
+def test_every_configuration_is_a_model_config(tmp_path, engine):
+    models = built(tmp_path, engine=engine, also=ALSO)
+    assert {"tiny_jpeg", "tiny_jpeg_streaming", "tiny_jpeg_batch", "tiny"} == {one.model for one in models}
+    for one in models:
+        config = read_config(tmp_path / one.model / "config.pbtxt")
+        assert config.name == one.model
+        queue = config.dynamic_batching.default_queue_policy
+        assert queue.max_queue_size > 0
+        assert queue.default_timeout_microseconds > 0
+        assert config.dynamic_batching.priority_levels == 2
+        warmed = {sample.batch_size for sample in config.model_warmup}
+        assert warmed == {1, *config.dynamic_batching.preferred_batch_size}
+        for sample in config.model_warmup:
+            for tensor in sample.inputs.values():
+                picture = tmp_path / one.model / "warmup" / tensor.input_data_file
+                assert picture.stat().st_size == np.prod(tensor.dims)
+        assert '"labels": ["cat", "dog"]' in config.parameters[DETECTOR].string_value
+
+
+def test_a_typo_in_a_configuration_is_found_here_not_at_load(tmp_path):
+    built(tmp_path)
+    path = tmp_path / "tiny_jpeg" / "config.pbtxt"
+    path.write_text(path.read_text().replace("max_queue_size", "max_batch_queue_size"))
+    with pytest.raises(text_format.ParseError, match="max_batch_queue_size"):
+        read_config(path)
+
+
+def test_the_tiers_differ_where_they_should(tmp_path):
+    built(tmp_path, also=("tiers",))
+    streaming, batch = (
+        read_config(tmp_path / f"tiny_jpeg_{tier}" / "config.pbtxt") for tier in ("streaming", "batch")
+    )
+    assert (streaming.max_batch_size, streaming.dynamic_batching.max_queue_delay_microseconds) == (8, 100)
+    assert streaming.dynamic_batching.preserve_ordering
+    assert (batch.max_batch_size, batch.dynamic_batching.max_queue_delay_microseconds) == (128, 5000)
+
+
+def test_what_the_spec_says_of_serving_goes_before_the_engine_s_habits(tmp_path):
+    spec = replace(SPEC, serving=Serving(instances=3, max_batch=2, queue_delay_ms=30))
+    built(tmp_path, tiny_source(tmp_path, spec=spec))
+    config = read_config(tmp_path / "tiny_jpeg" / "config.pbtxt")
+    assert config.instance_group[0].count == 3
+    assert config.max_batch_size == 2
+    assert list(config.dynamic_batching.preferred_batch_size) == [2]
+    assert config.dynamic_batching.max_queue_delay_microseconds == 30_000
+
+
+def test_an_unknown_engine_is_named_with_those_that_there_are(tmp_path):
+    with pytest.raises(CannotBuild, match="'tflite': allowed are openvino"):
+        built(tmp_path, engine="tflite")
+
+
+# --- versions ---------------------------------------------------------------------------------------------
+
+
+def test_only_what_changed_is_built(tmp_path):
+    assert [(one.version, one.changed) for one in built(tmp_path)] == [(1, True)]
+    assert [(one.version, one.changed) for one in built(tmp_path)] == [(1, False)]
+    assert [(one.version, one.changed) for one in built(tmp_path, tiny_source(tmp_path, A_DOG))] == [
+        (2, True)
+    ]
+    assert [(one.version, one.changed) for one in built(tmp_path, engine="onnxruntime")] == [(3, True)]
+
+
+def test_a_graph_is_exported_once_for_all_models_that_hold_it(tmp_path):
+    source, calls = tiny_source(tmp_path), []
+
+    def write(path):
+        calls.append(path)
+        source.write_onnx(path)
+
+    built(tmp_path, replace(source, write_onnx=write), also=("tensors", "tiers"))
+    built(tmp_path, replace(source, write_onnx=write), also=("tensors", "tiers"))
+    assert len(calls) == 1
+
+
+def test_a_build_that_fails_leaves_the_old_version_and_nothing_else(tmp_path):
+    built(tmp_path)
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+
+    def fail(path):
+        path.write_bytes(b"half of a gra")
+        raise RuntimeError("the disk is full")
+
+    source = replace(tiny_source(tmp_path, A_DOG), write_onnx=fail)
+    with pytest.raises(RuntimeError, match="disk"):
+        built(tmp_path, source)
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
+
+
+def test_what_a_killed_build_left_is_no_version_and_is_swept(tmp_path):
+    built(tmp_path)
+    model = tmp_path / "tiny_jpeg"
+    (model / ".2.part").mkdir()
+    (model / ".2.part" / "model.onnx").write_bytes(b"half")
+    assert versions.numbers(model) == [1]
+    assert built(tmp_path, tiny_source(tmp_path, A_DOG))[0].version == 2
+    assert not list(model.glob(".*.part"))
+
+
+def test_two_versions_are_kept(tmp_path):
+    for score in (0.5, 0.6, 0.7, 0.8):
+        built(tmp_path, tiny_source(tmp_path, [(1, 1, 9, 9, score, 0)]))
+    assert versions.numbers(tmp_path / "tiny_jpeg") == [3, 4]
+
+
+def test_a_version_set_aside_takes_its_configuration_with_it(tmp_path):
+    model = tmp_path / "tiny_jpeg"
+    built(tmp_path)
+    config = (model / "config.pbtxt").read_text()
+    built(tmp_path, tiny_source(tmp_path, spec=replace(SPEC, labels=("fox", "owl"))))
+    assert (model / "config.pbtxt").read_text() != config
+    assert versions.set_aside(model, 2).name == "failed-2-1"
+    assert versions.numbers(model) == [1]
+    assert (model / "config.pbtxt").read_text() == config
+    assert built(tmp_path, broken_source())[0].version == 3, "a number that failed is not used again"
+
+
+def test_a_version_says_what_it_was_built_from(tmp_path):
+    source = tiny_source(tmp_path)
+    built(tmp_path, source)
+    served = Served.load(tmp_path / "tiny_jpeg" / "1")
+    assert (served.spec, served.source, served.engine) == (SPEC, source.fingerprint, "openvino")
+    (tmp_path / "tiny_jpeg" / "1" / "served.json").write_text("{}")
+    with pytest.raises(NotServable, match="cannot be read"):
+        Served.load(tmp_path / "tiny_jpeg" / "1")
+
+
+# --- engines ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", [OpenVinoEngine, OnnxRuntimeEngine])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
+def test_an_engine_answers_each_picture_of_a_batch(tmp_path, engine, count):
+    """The yellow pages: a graph that answers every picture's own mean, so that a mixed-up order is seen."""
+    path = tmp_path / "mean.onnx"
+    tiny_source(tmp_path).write_onnx(path)
+    model = onnx.load(str(path))
+    model.graph.initializer[1].CopyFrom(onnx.numpy_helper.from_array(np.ones(1, np.float32), "zero"))
+    onnx.save(model, str(path))
+    pixels = np.zeros((count, 3, 64, 64), np.uint8) + np.arange(count, dtype=np.uint8)[:, None, None, None]
+    answers = engine(path, threads=2).infer(pixels)
+    assert answers.shape == (count, 10, 6)
+    np.testing.assert_allclose(answers[:, 5, 0], np.arange(count), atol=1e-4)
+
+
+def test_calibrating_needs_pictures(tmp_path):
+    with pytest.raises(CannotCalibrate, match="holds 0 pictures"):
+        pictures_in(tmp_path)
+
+
+# --- TensorRT: written here, compiled in NVIDIA's container -----------------------------------------------
+
+
+def test_the_container_gets_a_graph_the_call_that_compiles_it_and_a_front_that_decodes(tmp_path):
+    built(tmp_path, engine="tensorrt")
+    config = read_config(tmp_path / "tiny" / "config.pbtxt")
+    assert config.platform == "tensorrt_plan"
+    assert config.max_batch_size == 8
+    script = (tmp_path / "tiny" / "1" / "build_plan.sh").read_text()
+    for size, profile in ((1, "min"), (4, "opt"), (8, "max")):
+        assert f"--{profile}Shapes=images:{size}x3x64x64" in script
+    assert "--workspace" not in script, "gone in TensorRT 10"
+    front = Served.load(tmp_path / "tiny_jpeg" / "1")
+    assert (front.engine, front.tensor_model) == ("bls", "tiny")
+
+
+ENGINE = bytes(range(200, 256)) * 4
+
+
+def test_the_header_that_ultralytics_writes_is_stripped():
+    header = b'{"stride": 32}'
+    assert tensorrt.strip_header(len(header).to_bytes(4, "little") + header + ENGINE) == ENGINE
+    assert tensorrt.strip_header(ENGINE) == ENGINE
+    assert tensorrt.strip_header(b"\x0e\x00\x00\x00{" + ENGINE) == b"\x0e\x00\x00\x00{" + ENGINE
+    with pytest.raises(tensorrt.NotAnEngine, match="no engine behind it"):
+        tensorrt.strip_header(len(header).to_bytes(4, "little") + header)
+
+
+def test_an_engine_of_ultralytics_is_taken_without_its_header(tmp_path):
+    header = b'{"stride": 32}'
+    given = tmp_path / "yolo26m.engine"
+    given.write_bytes(len(header).to_bytes(4, "little") + header + ENGINE)
+    built(tmp_path, engine="tensorrt", compiled=given)
+    assert (tmp_path / "tiny" / "1" / "model.plan").read_bytes() == ENGINE
