@@ -1,0 +1,117 @@
+"""How a Triton is asked, whatever the protocol: a question, its answer, and what Triton's words for failure mean.
+
+A wire turns every foreign error into one of ours, in one place of its own file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Protocol
+
+from ai.core.errors import BackendError, ModelNotFound, Overloaded, Refused, ServerError, Unavailable
+from ai.core.header import Bytes
+
+ADMIN_HEADER = "crossfade-admin"  # what opens a Triton's restricted endpoints; the server is started with it
+MAX_ANSWER_BYTES = (
+    64 * 1024 * 1024
+)  # a raw head of 8400 x 84 floats has 2.8 MB; a liar gets no more than this
+MAX_WORDS = 300  # of Triton's own text in a message: a model's traceback can fill a page
+# An inference that has not begun by then would end too late. So Triton drops it in time to say so.
+QUEUE_SHARE = 0.9
+
+Json = dict[str, Any]
+Aspect = Literal["metadata", "config", "statistics"]
+Action = Literal["load", "unload"]
+Headers = tuple[tuple[str, str], ...]
+
+
+# NamedTuples, not frozen dataclasses: these are made on every call, and cost a fifth.
+class Question(NamedTuple):
+    model: str
+    input_name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: Bytes
+    outputs: tuple[str, ...]
+    priority: int = 0  # 1 goes before 2; 0 leaves it to the model's configuration
+    request_id: str = ""
+    headers: Headers = ()
+
+
+class Output(NamedTuple):
+    datatype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+class Answer(NamedTuple):
+    """What came back, unpacked and not yet believed."""
+
+    model_version: str
+    outputs: Mapping[str, Output]
+
+
+class Wire(Protocol):
+    async def infer(self, question: Question, timeout_s: float) -> Answer: ...
+
+    async def describe(self, aspect: Aspect, model: str, version: str, timeout_s: float) -> Json:
+        """As Triton's HTTP API words it; version "" is the one that answers when none is named."""
+
+    async def is_model_ready(self, model: str, version: str, timeout_s: float) -> bool: ...
+
+    async def repository_index(self, timeout_s: float) -> list[Json]: ...
+
+    async def change_repository(self, action: Action, model: str, timeout_s: float) -> None: ...
+
+    async def close(self) -> None:
+        """Ends what is under way; whoever waits for it sees Unavailable."""
+
+
+# Triton 2.51 puts the request's id before some of its sentences. A test pins all of these to the real server.
+_REQUEST_ID = r"(?:\[request id: .*?\] )?"
+_QUEUE = re.compile(_REQUEST_ID + r"(?:Exceeds maximum queue size|Request timeout expired)")
+_RESTRICTED = re.compile(r"This (?:protocol|API) is restricted")
+_NOT_LOADED = re.compile(r"requested model '.*' is not available")
+
+
+def fault(kind: type[BackendError], status: str, text: str) -> BackendError:
+    """A failure of this kind, unless Triton's sentence says more than its status does."""
+    if kind is Unavailable and _QUEUE.match(text):
+        kind = Overloaded
+    elif kind is Unavailable and _RESTRICTED.match(text):
+        kind = ServerError  # asking again would not open it
+    elif kind is Refused and _NOT_LOADED.match(text):
+        kind = ModelNotFound
+    return kind(f"Triton says {status}: {_in_short(text)}")
+
+
+def queue_timeout_us(timeout_s: float) -> int:
+    return max(1, int(timeout_s * QUEUE_SHARE * 1e6))
+
+
+def _in_short(text: str) -> str:
+    """The first line: what follows is a traceback with the server's own paths."""
+    line = text.strip().split("\n", 1)[0].strip()
+    return line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 1] + "…"
+
+
+_PASSED_ON = frozenset(
+    {"traceparent", "tracestate", "baggage", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid",
+     "x-b3-sampled", "x-b3-flags", "x-cloud-trace-context", "x-amzn-trace-id", "x-request-id"}
+)  # fmt: skip
+
+
+def passed_on(headers: Mapping[str, str] | None, request_id: str) -> Headers:
+    """Of a caller's headers those that follow a request through a system; one that no wire can carry is left
+    out, as W3C's Trace Context asks for."""
+    if not headers and not request_id:
+        return ()
+    named = {name.lower(): value for name, value in (headers or {}).items()}
+    if request_id:
+        named["x-request-id"] = request_id
+    return tuple((name, value) for name, value in named.items() if name in _PASSED_ON and is_sendable(value))
+
+
+def is_sendable(text: str) -> bool:
+    return text.isascii() and text.isprintable()
