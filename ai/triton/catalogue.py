@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from torch import nn
-
 from ai.core.errors import CrossfadeError
-from ai.core.spec import DetectorSpec
 from ai.engines import onnx_export
 from ai.engines.detector import TorchDetector
 from ai.engines.settings import WeightsSettings
 from ai.engines.weights import DEMO
-from ai.rtdetr import model as rtdetr
-from ai.triton.source import Source
-from ai.yolo26 import model as yolo26
+from ai.triton.families import FAMILIES
+from ai.triton.source import Source, fingerprint
 
-FAMILIES: dict[str, Callable[[], TorchDetector]] = {"rtdetr": rtdetr.detector, "yolo26": yolo26.detector}
+BUILT_IN = ("rtdetr", "yolo26")
 
 
 class UnknownDetector(CrossfadeError):
@@ -28,20 +23,12 @@ class UnknownDetector(CrossfadeError):
 
 def built_in(name: str) -> Source:
     """One of our two, with the weights that its environment variable names."""
-    return _source(FAMILIES[name](), name, raw=yolo26_raw if name == "yolo26" else None)
+    raw = f"{name}_raw"
+    return _source(name, raw=partial(_source, raw) if raw in FAMILIES else None)
 
 
-def yolo26_raw() -> Source:
-    return _source(yolo26.raw_detector(), "yolo26_raw")
-
-
-def load_network(family: str, weights: Path | None) -> tuple[DetectorSpec, nn.Module]:
-    """The spec of the bare network, and the network, from the family's demo weights or a file."""
-    detector = yolo26.raw_detector() if family == "yolo26_raw" else FAMILIES[family]()
-    return detector.head, detector.load_module(DEMO if weights is None else str(weights))
-
-
-def _source(detector: TorchDetector, family: str, raw: Callable[[], Source] | None = None) -> Source:
+def _source(family: str, raw: Callable[[], Source] | None = None) -> Source:
+    detector = FAMILIES[family]()
     named = detector.find_weights(WeightsSettings(_env_prefix=detector.prefix).weights)
     file = detector.demo_weights if named == DEMO else Path(named)
     return Source(
@@ -50,6 +37,7 @@ def _source(detector: TorchDetector, family: str, raw: Callable[[], Source] | No
         write_onnx=lambda output: _export(detector, named, output),
         reference=partial(detector.load, named),
         family=family,
+        head=detector.head,
         weights=None if named == DEMO else file,
         raw=raw,
     )
@@ -57,18 +45,11 @@ def _source(detector: TorchDetector, family: str, raw: Callable[[], Source] | No
 
 def all_sources(var: Path) -> dict[str, Callable[[], Source]]:
     """By name; a source is only opened when it is asked for."""
-    return {name: partial(built_in, name) for name in FAMILIES}
+    return {name: partial(built_in, name) for name in BUILT_IN}
 
 
 def _export(detector: TorchDetector, named: str, output: Path) -> None:
     onnx_export.export(detector.load_module(named), detector.head, output)
-
-
-def fingerprint(file: Path, *about: object) -> str:
-    """A name that ultralytics resolves is hashed as a name until its file is there."""
-    digest = hashlib.sha256(repr(about).encode())
-    digest.update(file.read_bytes() if file.is_file() else str(file).encode())
-    return digest.hexdigest()
 
 
 def choose(known: Iterable[str], wanted: Iterable[str]) -> list[str]:

@@ -27,13 +27,13 @@ def build_engine(served: Served, version: Path, threads: int, device_id: str = "
 
 def _torch_engine(served: Served, version: Path, device_id: str) -> Engine:
     from ai.engines.graphed_engine import GraphedEngine  # noqa: PLC0415
-    from ai.triton.catalogue import load_network  # noqa: PLC0415
+    from ai.triton.families import load_network  # noqa: PLC0415
 
-    if served.family is None:
+    if served.family is None or served.head is None:
         raise NotServable("the engine 'torch' needs a network's family, not a graph alone")
     weights = version / WEIGHTS
-    head, network = load_network(served.family, weights if weights.is_file() else None)
-    return GraphedEngine(network, head, served.batch_sizes, device_id)
+    network = load_network(served.family, served.head, weights if weights.is_file() else None)
+    return GraphedEngine(network, served.head, served.batch_sizes, device_id)
 
 
 def usable_threads() -> int:

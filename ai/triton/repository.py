@@ -107,6 +107,10 @@ def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
 
 def _python_model(name: str, kind: Kind, source: Source, batching: Batching, options: Options) -> _Model:
     in_container = options.engine == "tensorrt"
+    if options.engine == "torch" and source.family is None:
+        raise CannotBuild(
+            f"the engine 'torch' needs a network's weights; {source.spec.name} is a graph alone"
+        )
     served = Served(
         spec=source.spec,
         engine="bls" if in_container else _engine_name(options.engine),
@@ -114,6 +118,7 @@ def _python_model(name: str, kind: Kind, source: Source, batching: Batching, opt
         source=source.fingerprint,
         batch_sizes=_sizes(batching),
         family=source.family,
+        head=source.head,
         tensor_model=source.spec.name if in_container else None,
     )
     return _Model(ModelPlan(name, kind, source.spec, batching, options.on_gpu), served, source)

@@ -30,6 +30,7 @@ class Served:
     source: str  # the fingerprint of the weights and their export
     batch_sizes: tuple[int, ...]  # that an engine with fixed sizes prepares, ascending
     family: str | None = None  # for `torch`: whose network the weights belong to
+    head: DetectorSpec | None = None  # for `torch`: the bare network's own spec
     tensor_model: str | None = None  # for `bls`: the model that is handed the pixels
 
     @classmethod
@@ -37,11 +38,13 @@ class Served:
         try:
             table: dict[str, Any] = json.loads((version / FILE).read_text())
             table["spec"] = DetectorSpec.from_table(table["spec"])
+            table["head"] = DetectorSpec.from_table(table["head"]) if table["head"] else None
             table["batch_sizes"] = tuple(table["batch_sizes"])
             return cls(**table)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotServable(f"{version / FILE} cannot be read: {error}") from error
 
     def save(self, version: Path) -> None:
-        table = {**asdict(self), "spec": self.spec.to_table()}
+        head = self.head.to_table() if self.head else None
+        table = {**asdict(self), "spec": self.spec.to_table(), "head": head}
         (version / FILE).write_text(json.dumps(table, indent=1) + "\n")

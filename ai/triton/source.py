@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,5 +30,13 @@ class Source:
     write_onnx: Callable[[Path], None]
     reference: Callable[[], Engine]  # the honest other side: torch in this process, or ONNX Runtime
     family: str | None = None  # whose network it is, for the torch engine; None: only a graph exists
+    head: DetectorSpec | None = None  # for that engine: of the bare network
     weights: Path | None = None  # the file for that engine; None: the family's demo weights
     raw: Callable[[], Source] | None = None  # the same network with the head that leaves NMS to the client
+
+
+def fingerprint(file: Path, *about: object) -> str:
+    """A name that ultralytics resolves is hashed as a name until its file is there."""
+    digest = hashlib.sha256(repr(about).encode())
+    digest.update(file.read_bytes() if file.is_file() else str(file).encode())
+    return digest.hexdigest()

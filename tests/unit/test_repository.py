@@ -12,6 +12,7 @@ from ai.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ai.engines.openvino_engine import OpenVinoEngine
 from ai.engines.quantize import CannotCalibrate, pictures_in
 from ai.triton import tensorrt, versions
+from ai.triton.catalogue import built_in
 from ai.triton.config import DETECTOR, read_config
 from ai.triton.repository import ALSO, BUILD_ENGINES, CannotBuild, Options, build
 from ai.triton.served import NotServable, Served
@@ -29,7 +30,7 @@ def quiet(_):
 # --- configurations ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", BUILD_ENGINES)
+@pytest.mark.parametrize("engine", [engine for engine in BUILD_ENGINES if engine != "torch"])
 def test_every_configuration_is_a_model_config(tmp_path, engine):
     models = built(tmp_path, engine=engine, also=ALSO)
     assert {"tiny_jpeg", "tiny_jpeg_streaming", "tiny_jpeg_batch", "tiny"} == {one.model for one in models}
@@ -75,6 +76,24 @@ def test_what_the_spec_says_of_serving_goes_before_the_engine_s_habits(tmp_path)
     assert config.max_batch_size == 2
     assert list(config.dynamic_batching.preferred_batch_size) == [2]
     assert config.dynamic_batching.max_queue_delay_microseconds == 30_000
+
+
+def test_the_torch_engine_needs_a_network(tmp_path):
+    with pytest.raises(CannotBuild, match="tiny is a graph alone"):
+        built(tmp_path, engine="torch")
+
+
+def test_for_the_torch_engine_a_version_holds_weights_and_the_network_s_own_spec(tmp_path):
+    [one, *_] = build(tmp_path, {"rtdetr": built_in("rtdetr")}, Options("torch"), quiet)
+    config = read_config(tmp_path / "rtdetr_jpeg" / "config.pbtxt")
+    assert config.instance_group[0].kind == config.instance_group[0].KIND_GPU
+    served = Served.load(tmp_path / "rtdetr_jpeg" / str(one.version))
+    assert (served.family, served.head.box_format, served.spec.box_format) == (
+        "rtdetr",
+        "cxcywh-unit",
+        "xyxy-pixels",
+    )
+    assert served.batch_sizes == (1, 2, 4, 8, 16, 32)
 
 
 def test_an_unknown_engine_is_named_with_those_that_there_are(tmp_path):
