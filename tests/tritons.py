@@ -1,55 +1,56 @@
-"""A real Triton for tests: the tritonserver of the wheel, on free ports of loopback, ended by its own id."""
+"""A real Triton for tests: started by the supervisor's own parts, and left alone, so that a dead one stays dead."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import signal
-import subprocess
-import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
-from typing import IO
 
 import httpx
 
-from tests.services import free_port
+from ai.triton import wheel
+from ai.triton.launch import Plan, wait_until_it_listens
+from ai.triton.ports import settle
+from ai.triton.process import TritonProcess, marked
+from ai.triton.record import RunningTriton as Record
+from ai.triton.record import grpc_admin, http_admin
+from ai.triton.server_log import ServerLog
 
 START_TIMEOUT_S = 60
-RESTRICTED = "model-repository,shared-memory,logging,trace"
-ADMIN_HEADER = "crossfade-admin"  # over HTTP; over gRPC the same with "triton-grpc-protocol-" before it
 
 
 @dataclass
 class RunningTriton:
-    repository: Path
-    backends: Path
-    log: IO[bytes]
-    arguments: Sequence[str] = ()
-    admin_key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    ports: dict[str, int] = field(
-        default_factory=lambda: {name: free_port() for name in ("http", "grpc", "metrics")}
-    )
-    shm_prefix: str = field(default_factory=lambda: f"crossfade-test-{secrets.token_hex(4)}-")
-    process: subprocess.Popen[bytes] | None = None
+    plan: Plan
+    log: ServerLog
+    process: TritonProcess | None = None
+
+    @property
+    def repository(self) -> Path:
+        return self.plan.repository
 
     @property
     def http_url(self) -> str:
-        return f"127.0.0.1:{self.ports['http']}"
+        return self.plan.url("http")
 
     @property
     def grpc_url(self) -> str:
-        return f"127.0.0.1:{self.ports['grpc']}"
+        return self.plan.url("grpc")
 
     @property
     def metrics_url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['metrics']}/metrics"
+        return f"http://{self.plan.url('metrics')}/metrics"
+
+    @property
+    def admin_key(self) -> str:
+        return self.plan.key
 
     @property
     def pid(self) -> int:
@@ -57,22 +58,30 @@ class RunningTriton:
         return self.process.pid
 
     @property
+    def record(self) -> Record:
+        """What a supervisor would have written of it."""
+        return Record(
+            pid=self.pid, supervisor=os.getpid(), http_url=self.http_url, grpc_url=self.grpc_url,
+            metrics_url=self.metrics_url, admin_key=self.admin_key, repository=str(self.repository),
+            mark=self.plan.mark,
+        )  # fmt: skip
+
+    @property
     def http_admin(self) -> dict[str, str]:
         """The headers that open the restricted endpoints over HTTP."""
-        return {ADMIN_HEADER: self.admin_key}
+        return http_admin(self.admin_key)
 
     @property
     def grpc_admin(self) -> dict[str, str]:
         """The metadata that opens the restricted endpoints over gRPC."""
-        return {f"triton-grpc-protocol-{ADMIN_HEADER}": self.admin_key}
+        return grpc_admin(self.admin_key)
 
     def log_text(self) -> str:
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        return self.log.path.read_text(errors="replace")
 
     def stub_pids(self) -> list[int]:
         """The Python processes that run the models, one for each instance."""
-        return [pid for pid in children_of(self.pid) if "triton_python_backend_stub" in command_of(pid)]
+        return marked(self.plan.mark, "triton_python_backend_stub")
 
     def metrics(self) -> str:
         return httpx.get(self.metrics_url, timeout=10, trust_env=False).text
@@ -86,62 +95,29 @@ class RunningTriton:
         )
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            self._command(), env=_environment(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log
-        )
+        self.log.forget()
+        environment = self.plan.wheel.environment(os.environ)
+        self.process = TritonProcess(self.plan.command, environment, self.log.pump)
+        wait_until_it_listens(self.process, self.log, lambda: False)
         self._wait_until_ready()
 
     def kill(self) -> None:
         """SIGKILL, as the kernel does when memory is short; returns when it and its stubs are gone."""
-        assert self.process is not None
-        stubs = self.stub_pids()
-        self.process.kill()
-        self.process.wait()
-        _wait_until_gone(stubs)
+        os.kill(self.pid, signal.SIGKILL)
+        self.stop()
 
     def stop(self) -> None:
-        if self.process is None or self.process.poll() is not None:
-            return
-        stubs = self.stub_pids()
-        self.process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
-        self.process.kill()  # does nothing to one that has ended
-        self.process.wait()
-        _wait_until_gone(stubs)
+        if self.process is not None:
+            self.process.end(self.plan.mark)
 
     def restart(self) -> None:
         """Ends it when it still runs, and starts it on the same ports with the same key."""
         self.stop()
         self.start()
 
-    def sweep(self) -> None:
-        for left in Path("/dev/shm").glob(self.shm_prefix + "*"):
-            left.unlink(missing_ok=True)
-
-    def _command(self) -> list[str]:
-        restricted = f"{RESTRICTED}:{ADMIN_HEADER}={self.admin_key}"
-        return [
-            str(_tritonserver() / "bin" / "tritonserver"),
-            f"--model-repository={self.repository}",
-            f"--backend-directory={self.backends}",
-            f"--backend-config=python,shm-region-prefix-name={self.shm_prefix}",
-            *(f"--{name}-address=127.0.0.1" for name in self.ports),
-            *(f"--{name}-port={port}" for name, port in self.ports.items()),
-            f"--http-restricted-api={restricted}",
-            f"--grpc-restricted-protocol={restricted}",
-            "--model-control-mode=explicit",
-            "--load-model=*",
-            "--metrics-config=summary_latencies=true",
-            "--exit-timeout-secs=5",
-            *self.arguments,
-        ]
-
     def _wait_until_ready(self) -> None:
-        assert self.process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"tritonserver ended: {self.log_text()[-4000:]}"
             with suppress(httpx.TransportError):
                 url = f"http://{self.http_url}/v2/health/ready"
                 if httpx.get(url, timeout=5, trust_env=False).status_code == 200:
@@ -153,14 +129,31 @@ class RunningTriton:
 @contextmanager
 def running_triton(repository: Path, arguments: Sequence[str] = ()) -> Iterator[RunningTriton]:
     """A Triton with every model of this repository loaded; `arguments` are added to its command line."""
-    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile() as log:
-        triton = RunningTriton(repository, _linked_backends(Path(directory)), log, arguments)
+    with tempfile.TemporaryDirectory() as directory:
+        plan = plan_in(Path(directory), repository, ["--load-model=*", *arguments])
+        log = ServerLog(Path(directory) / "triton.log", max_bytes=10_000_000, files=2)
+        triton = RunningTriton(plan, log)
         try:
             triton.start()
             yield triton
         finally:
             triton.stop()
-            triton.sweep()
+            log.close()
+
+
+def plan_in(directory: Path, repository: Path, arguments: Sequence[str] = ()) -> Plan:
+    """How to start a server on free ports, with its backends linked in this directory."""
+    parts = wheel.find(wheel.Machine.here())
+    parts.link_backends(directory / "backends")
+    return Plan(
+        wheel=parts,
+        repository=repository,
+        backends=directory / "backends",
+        ports=settle({"http": 0, "grpc": 0, "metrics": 0}),
+        mark=f"crossfade-test-{secrets.token_hex(4)}-",
+        key=secrets.token_urlsafe(16),
+        arguments=arguments,
+    )
 
 
 def python_model(repository: Path, name: str, code: str, config: str, version: int = 1) -> Path:
@@ -170,51 +163,3 @@ def python_model(repository: Path, name: str, code: str, config: str, version: i
     (directory / "config.pbtxt").write_text(f'name: "{name}"\nbackend: "python"\n{dedent(config)}')
     (directory / str(version) / "model.py").write_text(dedent(code))
     return directory
-
-
-def children_of(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(child) for child in task.read_text().split()]
-    return found
-
-
-def command_of(pid: int) -> str:
-    """The command line of a process; empty when it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _wait_until_gone(pids: Sequence[int], timeout_s: float = 10) -> None:
-    deadline = time.monotonic() + timeout_s
-    while any(command_of(pid) for pid in pids):
-        assert time.monotonic() < deadline, f"left behind: {[pid for pid in pids if command_of(pid)]}"
-        time.sleep(0.02)
-
-
-def _tritonserver() -> Path:
-    return Path(sysconfig.get_path("platlib")) / "pytriton" / "tritonserver"
-
-
-def _linked_backends(directory: Path) -> Path:
-    """The Python backend with the stub of this Python beside it, by links: the stub finds its libraries so."""
-    parts = _tritonserver()
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = parts / "python_backend_stubs" / python / "triton_python_backend_stub"
-    target = directory / "python"
-    target.mkdir()
-    for part in (*(parts / "backends" / "python").glob("*.*"), stub):
-        (target / part.name).symlink_to(part)
-    return directory
-
-
-def _environment() -> dict[str, str]:
-    libraries = Path(sysconfig.get_path("platlib")) / "nvidia_pytriton.libs"
-    return {
-        **os.environ,
-        "LD_LIBRARY_PATH": f"{libraries}:{sysconfig.get_config_var('LIBDIR')}",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
-    }

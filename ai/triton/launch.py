@@ -11,9 +11,9 @@ from pathlib import Path
 from ai.triton.errors import CannotStart, PortTaken, ServerGone
 from ai.triton.ports import LOOPBACK
 from ai.triton.process import EXIT_TIMEOUT_S, TritonProcess
-from ai.triton.record import ADMIN_HEADER
 from ai.triton.server_log import ServerLog
 from ai.triton.wheel import Wheel
+from ai.triton.wire import ADMIN_HEADER
 
 RESTRICTED = "model-repository,shared-memory,logging,trace"  # whoever can load a model can run code
 _LISTENS = "Started Metrics Service"  # the last of the three

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from ai.triton.errors import CannotStart
 from ai.triton.process import command_of
-
-ADMIN_HEADER = "crossfade-admin"
+from ai.triton.wire import ADMIN_HEADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,16 @@ class RunningTriton:
     @property
     def http_admin(self) -> dict[str, str]:
         """The headers that open what only an admin may do: models, shared memory, logging, tracing."""
-        return {ADMIN_HEADER: self.admin_key}
+        return http_admin(self.admin_key)
 
     @property
     def grpc_admin(self) -> dict[str, str]:
         """The same over gRPC."""
         return grpc_admin(self.admin_key)
+
+
+def http_admin(key: str) -> dict[str, str]:
+    return {ADMIN_HEADER: key}
 
 
 def grpc_admin(key: str) -> dict[str, str]:
