@@ -16,8 +16,8 @@ import triton_python_backend_utils as pb
 
 from ai.core.detections import Detections
 from ai.core.errors import InvalidImage
-from ai.triton.engines import build_engine, usable_threads
-from ai.triton.pipeline import Outcome, Pipeline, rows_of
+from ai.triton.engines import build_engine, build_pipeline, usable_threads
+from ai.triton.pipeline import Outcome, rows_of
 from ai.triton.served import NotServable, Served
 from ai.triton.source import Engine
 
@@ -35,7 +35,7 @@ class TritonPythonModel:
             if self.served.engine == "bls"
             else build_engine(self.served, version, threads, args["model_instance_device_id"])
         )
-        self.pipeline = Pipeline(self.served.spec, self.engine, threads)
+        self.pipeline = build_pipeline(self.served, self.engine, threads)
         self.encoded = any(one["name"] == "image" for one in config["input"])
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:

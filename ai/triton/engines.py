@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
+from ai.triton.pipeline import Pipeline
 from ai.triton.served import GRAPH, WEIGHTS, NotServable, Served
 from ai.triton.source import Engine
 
@@ -34,6 +36,17 @@ def _torch_engine(served: Served, version: Path, device_id: str) -> Engine:
     weights = version / WEIGHTS
     network = load_network(served.family, served.head, weights if weights.is_file() else None)
     return GraphedEngine(network, served.head, served.batch_sizes, device_id)
+
+
+def build_pipeline(served: Served, engine: Engine, threads: int) -> Pipeline:
+    """On a GPU the whole way is there, where its decoder is."""
+    if served.engine == "torch" and served.decode == "gpu" and find_spec("torchvision"):
+        from ai.engines.graphed_engine import GraphedEngine  # noqa: PLC0415
+        from ai.triton.gpu_pipeline import GpuPipeline  # noqa: PLC0415
+
+        if isinstance(engine, GraphedEngine):
+            return GpuPipeline(served.spec, engine, threads)
+    return Pipeline(served.spec, engine, threads)
 
 
 def usable_threads() -> int:

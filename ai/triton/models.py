@@ -51,8 +51,14 @@ def _options(args: argparse.Namespace) -> Options:
         args.engine != "tensorrt" or len(args.detectors) != 1 or not args.compiled.is_file()
     ):
         raise CannotBuild("--compiled FILE is an engine file for --engine tensorrt and one DETECTOR")
-    pictures = pictures_in(args.calibrate) if args.calibrate else ()
-    return Options(args.engine, args.precision, tuple(sorted(set(args.also))), pictures, args.compiled)
+    return Options(
+        engine=args.engine,
+        precision=args.precision,
+        decode=args.decode,
+        also=tuple(sorted(set(args.also))),
+        calibration=pictures_in(args.calibrate) if args.calibrate else (),
+        compiled=args.compiled,
+    )
 
 
 def _take_into_service(settings: EmbeddedSettings, built: list[Built]) -> int:
@@ -98,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     build.add_argument("--precision", choices=PRECISIONS, default="f32", help="of the engine openvino")
     build.add_argument("--calibrate", type=Path, metavar="FOLDER", help="pictures that int8 is scaled with")
+    build.add_argument(
+        "--decode", choices=("gpu", "cpu"), default="gpu", help="of JPEGs, with the engine torch"
+    )
     build.add_argument(
         "--compiled", type=Path, metavar="FILE", help="a TensorRT engine, also one of ultralytics"
     )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ai.core.detections import Detections
 from ai.core.errors import InvalidDetections, InvalidImage
+from ai.core.geometry import Fit
 from ai.core.header import Bytes
 from ai.core.image import decode
 from ai.core.processing import Prepared, finish, prepare
@@ -36,7 +37,9 @@ class Pipeline:
         prepared = self._prepare_all(images)
         good = [one for one in prepared if isinstance(one, Prepared)]
         answers = iter(self.engine.infer(np.stack([one.pixels for one in good])) if good else ())
-        return [self._finish(next(answers), one) if isinstance(one, Prepared) else one for one in prepared]
+        return [
+            self._finish(next(answers), one.fit) if isinstance(one, Prepared) else one for one in prepared
+        ]
 
     def close(self) -> None:
         self._decoders.shutdown(cancel_futures=True)
@@ -52,9 +55,9 @@ class Pipeline:
         except InvalidImage as error:
             return error
 
-    def _finish(self, raw: npt.NDArray[np.float32], one: Prepared) -> Detections | InvalidDetections:
+    def _finish(self, raw: npt.NDArray[np.float32], place: Fit) -> Detections | InvalidDetections:
         try:
-            return finish(raw, one.fit, self.spec)
+            return finish(raw, place, self.spec)
         except InvalidDetections as error:
             return error
 

@@ -43,6 +43,7 @@ class Options:
 
     engine: str = "openvino"
     precision: str = "f32"
+    decode: str = "gpu"  # where the engine torch decodes JPEGs
     also: tuple[str, ...] = ()
     calibration: tuple[Path, ...] = ()  # pictures for int8
     compiled: Path | None = None  # an engine file for tensorrt
@@ -119,6 +120,7 @@ def _python_model(name: str, kind: Kind, source: Source, batching: Batching, opt
         batch_sizes=_sizes(batching),
         family=source.family,
         head=source.head,
+        decode="gpu" if options.on_gpu and options.decode == "gpu" else "cpu",
         tensor_model=source.spec.name if in_container else None,
     )
     return _Model(ModelPlan(name, kind, source.spec, batching, options.on_gpu), served, source)
