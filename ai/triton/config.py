@@ -53,9 +53,13 @@ class ModelPlan:
     spec: DetectorSpec
     batching: Batching
     on_gpu: bool = False
-    platform: str | None = (
-        None  # a backend of Triton's own, such as tensorrt_plan, instead of our Python model
-    )
+    is_front: bool = False  # hands its pixels to another model of the same server
+    platform: str | None = None  # a backend of Triton's own, such as tensorrt_plan, not our Python model
+
+    @property
+    def warm_up_sizes(self) -> tuple[int, ...]:
+        """None for a model in front of another: Triton may load it first, and the other warms up itself."""
+        return () if self.is_front else tuple(sorted({1, *self.batching.preferred}))
 
     @property
     def warm_up(self) -> bytes:
@@ -85,7 +89,7 @@ def _config(plan: ModelPlan, output_shape: Sequence[int]) -> pb.ModelConfig:
     kind = pb.ModelInstanceGroup.KIND_GPU if plan.on_gpu else pb.ModelInstanceGroup.KIND_CPU
     config.instance_group.add(count=plan.spec.serving.instances, kind=kind)
     _add_batching(config, plan.batching)
-    for size in sorted({1, *plan.batching.preferred}):
+    for size in plan.warm_up_sizes:
         _add_warm_up(config, plan, size)
     config.parameters[DETECTOR].string_value = json.dumps(plan.spec.to_table())
     return config
@@ -108,8 +112,9 @@ def _add_batching(config: pb.ModelConfig, batching: Batching) -> None:
     dynamic.preferred_batch_size.extend(batching.preferred)
     dynamic.max_queue_delay_microseconds = batching.delay_us
     dynamic.preserve_ordering = batching.ordered
-    dynamic.priority_levels = PRIORITIES
-    dynamic.default_priority_level = 1
+    if not batching.ordered:  # Triton allows one of the two
+        dynamic.priority_levels = PRIORITIES
+        dynamic.default_priority_level = 1
     queue = dynamic.default_queue_policy
     queue.timeout_action = pb.ModelQueuePolicy.REJECT
     queue.default_timeout_microseconds = QUEUE_TIMEOUT_US

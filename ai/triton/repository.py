@@ -123,7 +123,7 @@ def _python_model(name: str, kind: Kind, source: Source, batching: Batching, opt
         decode="gpu" if options.on_gpu and options.decode == "gpu" else "cpu",
         tensor_model=source.spec.name if in_container else None,
     )
-    return _Model(ModelPlan(name, kind, source.spec, batching, options.on_gpu), served, source)
+    return _Model(ModelPlan(name, kind, source.spec, batching, options.on_gpu, in_container), served, source)
 
 
 def _engine_name(engine: str) -> EngineName:
