@@ -11,6 +11,7 @@ from ai.engines import onnx_export
 from ai.engines.detector import TorchDetector
 from ai.engines.settings import WeightsSettings
 from ai.engines.weights import DEMO
+from ai.triton import added
 from ai.triton.families import FAMILIES
 from ai.triton.source import Source, fingerprint
 
@@ -45,7 +46,12 @@ def _source(family: str, raw: Callable[[], Source] | None = None) -> Source:
 
 def all_sources(var: Path) -> dict[str, Callable[[], Source]]:
     """By name; a source is only opened when it is asked for."""
-    return {name: partial(built_in, name) for name in BUILT_IN}
+    return {**{name: partial(built_in, name) for name in BUILT_IN}, **added.sources(detectors_in(var))}
+
+
+def detectors_in(var: Path) -> Path:
+    """Where added detectors are kept."""
+    return var / "detectors"
 
 
 def _export(detector: TorchDetector, named: str, output: Path) -> None:

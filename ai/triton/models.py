@@ -14,9 +14,10 @@ from pathlib import Path
 from ai.core.errors import CrossfadeError
 from ai.engines.quantize import pictures_in
 from ai.engines.weights import WeightsNotFound, WrongWeights
-from ai.triton import catalogue, record, repository
+from ai.triton import added, catalogue, record, repository
 from ai.triton.activation import activate
 from ai.triton.inventory import inventory
+from ai.triton.parity import DEFAULT_SCENES, ParityOptions, run_parity
 from ai.triton.repository import ALSO, BUILD_ENGINES, Built, CannotBuild, Options
 from ai.triton.settings import EmbeddedSettings, read_settings
 
@@ -72,6 +73,25 @@ def _take_into_service(settings: EmbeddedSettings, built: list[Built]) -> int:
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 
+def _add(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
+    """Bring it, build it, and see that Triton answers as its own network does."""
+    folder = catalogue.detectors_in(settings.crossfade_var)
+    name = added.add(args.file, folder, name=args.name, spec=args.spec, replace=args.replace)
+    print(f"{name}: added, its spec is {folder / name / added.SPEC}")
+    if args.no_build:
+        return 0
+    sources = {name: catalogue.all_sources(settings.crossfade_var)[name]()}
+    built = repository.build(settings.triton_repository, sources, Options(), print)
+    return _take_into_service(settings, built) or run_parity(settings, sources, ParityOptions(), print)
+
+
+def _parity(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
+    known = catalogue.all_sources(settings.crossfade_var)
+    sources = {name: known[name]() for name in catalogue.choose(known, args.detectors)}
+    options = ParityOptions(args.scenes, args.images, args.labels, tuple(args.batches), args.output)
+    return run_parity(settings, sources, options, print)
+
+
 def _list(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
     rows = inventory(settings.triton_repository, record.running(settings.crossfade_var))
     if args.json:
@@ -115,6 +135,33 @@ def _parser() -> argparse.ArgumentParser:
         help="more models: pixels in (tensors), NMS left to the client (raw), streaming and batch (tiers)",
     )  # fmt: skip
     build.set_defaults(command=_build)
+    add = commands.add_parser(
+        "add", parents=[common], help="bring a detector of your own: a .pt of ultralytics, or an .onnx file",
+    )  # fmt: skip
+    add.add_argument("file", type=Path, help="a .pt is a pickle: opening it runs what it brought along")
+    add.add_argument("--name", help="what it is called here; default: its file's name")
+    add.add_argument(
+        "--spec", type=Path, metavar="TOML", help="describes what the file does not: docs/own-detector.md"
+    )
+    add.add_argument("--replace", action="store_true", help="take the place of one with this name")
+    add.add_argument(
+        "--no-build", action="store_true", help="only bring it; `build` and `parity` do the rest"
+    )
+    add.set_defaults(command=_add)
+    parity = commands.add_parser(
+        "parity", parents=[common], help="does Triton see what legacy sees? exit status 1 if not",
+    )  # fmt: skip
+    parity.add_argument("detectors", nargs="*", metavar="DETECTOR", help="default: all")
+    parity.add_argument(
+        "--scenes", type=int, default=DEFAULT_SCENES, help="how many pictures (default: %(default)s)"
+    )
+    parity.add_argument("--images", type=Path, metavar="FOLDER", help="your own pictures, with --labels")
+    parity.add_argument("--labels", type=Path, metavar="JSON", help="their COCO annotations")
+    parity.add_argument(
+        "--batches", type=int, nargs="+", default=[], help="default: 1, and what the batcher prefers"
+    )
+    parity.add_argument("--output", type=Path, metavar="FOLDER", help="default: var/parity")
+    parity.set_defaults(command=_parity)
     listing = commands.add_parser("list", parents=[common], help="what is built, and what of it serves")
     listing.add_argument("--json", action="store_true")
     listing.set_defaults(command=_list)
