@@ -5,22 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
 from torch import nn
 
-from ai.core import heads
-from ai.core.geometry import iou
-from ai.core.image import decode
-from ai.core.processing import prepare
-from ai.core.sample import sample_jpeg
 from ai.core.spec import DetectorSpec
+from ai.engines.comparison import Agreement, ExportDiffers, agreement, pictures
 from ai.engines.detector import TorchDetector
 from ai.engines.settings import WeightsSettings
 from ai.engines.torch_engine import DetectorModule
@@ -28,25 +21,6 @@ from ai.engines.weights import WeightsNotFound, WrongWeights
 
 OPSET = 17  # the newest that TensorRT 8.6, OpenVINO and ONNX Runtime of the last years all take
 CHECKED_BATCHES = (1, 3)
-MIN_IOU = 0.99
-MAX_SCORE_DIFFERENCE = 0.005
-
-
-class ExportDiffers(Exception):
-    """ONNX Runtime does not answer what torch answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    boxes: int
-    least_iou: float
-    greatest_score_difference: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.boxes} boxes agree with torch: least IoU {self.least_iou:.5f}, "
-            f"greatest score difference {self.greatest_score_difference:.6f}"
-        )
 
 
 def export(body: nn.Module, spec: DetectorSpec, output: Path) -> Agreement:
@@ -59,11 +33,11 @@ def export(body: nn.Module, spec: DetectorSpec, output: Path) -> Agreement:
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         _trace(module, spec, aside)
-        agreement = _compare(module, spec, aside)
+        found = _compare(module, spec, aside)
         aside.replace(output)
     finally:
         aside.unlink(missing_ok=True)
-    return agreement
+    return found
 
 
 def _trace(module: nn.Module, spec: DetectorSpec, path: Path) -> None:
@@ -97,32 +71,14 @@ def _declare_answer(path: Path, shape: tuple[int, ...]) -> None:
 
 def _compare(module: nn.Module, spec: DetectorSpec, path: Path) -> Agreement:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    picture = prepare(decode(sample_jpeg()), spec).pixels
-    served = spec.exported()
-    agreements = []
+    agreements: list[Agreement] = []
     for batch in CHECKED_BATCHES:
-        pixels = np.repeat(picture[None], batch, axis=0)
+        pixels = pictures(spec)[:batch]
         with torch.inference_mode():
             wanted = module(torch.from_numpy(pixels)).numpy()
         got = session.run([spec.output_name], {spec.input_name: pixels})[0]
-        agreements += [
-            _agreement(heads.read(a, served), heads.read(b, served)) for a, b in zip(wanted, got, strict=True)
-        ]
+        agreements += [agreement(a, b, spec.exported()) for a, b in zip(wanted, got, strict=True)]
     return min(agreements, key=lambda one: one.least_iou)
-
-
-def _agreement(wanted: heads.Table, got: heads.Table) -> Agreement:
-    if len(wanted) == 0 or len(wanted) != len(got):
-        raise ExportDiffers(f"torch finds {len(wanted)} boxes on the sample picture, ONNX Runtime {len(got)}")
-    overlap: npt.NDArray[np.float64] = iou(wanted[:, :4], got[:, :4])
-    overlap[wanted[:, None, 5] != got[None, :, 5]] = 0.0
-    partner = overlap.argmax(axis=1)
-    found = Agreement(
-        len(wanted), float(overlap.max(axis=1).min()), float(np.abs(wanted[:, 4] - got[partner, 4]).max())
-    )
-    if found.least_iou < MIN_IOU or found.greatest_score_difference > MAX_SCORE_DIFFERENCE:
-        raise ExportDiffers(f"the exported model answers something else than torch: {found}")
-    return found
 
 
 def run(detector: TorchDetector) -> None:
@@ -134,7 +90,7 @@ def run(detector: TorchDetector) -> None:
     args = parser.parse_args()
     settings = WeightsSettings(_env_prefix=detector.prefix)
     try:
-        agreement = export(detector.load_module(settings.weights), detector.head, args.output)
+        found = export(detector.load_module(settings.weights), detector.head, args.output)
     except (WeightsNotFound, WrongWeights, ExportDiffers) as error:
         sys.exit(str(error))
-    print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, {agreement}")
+    print(f"{args.output}: {args.output.stat().st_size / 1e6:.1f} MB, {found}")
