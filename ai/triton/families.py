@@ -20,8 +20,12 @@ FAMILIES: dict[str, Callable[[], TorchDetector]] = {
     "yolo26_raw": yolo26.raw_detector,
 }
 
+ANY = "ultralytics"  # a checkpoint of theirs that was added, whatever its family
+
 
 def load_network(family: str, head: DetectorSpec, weights: Path | None) -> nn.Module:
     """The bare network that `head` describes, from a file, or from the family's demo weights."""
+    if family == ANY and weights is not None:
+        return yolo26.open_any(weights)
     detector = replace(FAMILIES[family](), head=head)
     return detector.load_module(DEMO if weights is None else str(weights))

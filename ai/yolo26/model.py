@@ -41,6 +41,15 @@ def raw_detector() -> TorchDetector:
     )
 
 
+def open_any(weights: Path) -> nn.Module:
+    """The network of any checkpoint of ultralytics in inference form, NMS-free if it can be. Unpickling runs code."""
+    network: Any = YOLO(str(weights)).model
+    if getattr(network.model[-1], "one2one_cv2", None) is not None:
+        network.end2end = True
+    fused: nn.Module = network.float().eval().fuse(verbose=False)
+    return fused
+
+
 def _build_demo() -> nn.Module:
     return _without_nms(DetectionModel(DEMO_ARCHITECTURE, nc=len(spec().labels), verbose=False))
 
