@@ -98,7 +98,7 @@ class RunningTriton:
         self.log.forget()
         environment = self.plan.wheel.environment(os.environ)
         self.process = TritonProcess(self.plan.command, environment, self.log.pump)
-        wait_until_it_listens(self.process, self.log, lambda: False)
+        wait_until_it_listens(self.process, self.plan, self.log, stopping=lambda: False)
         self._wait_until_ready()
 
     def kill(self) -> None:

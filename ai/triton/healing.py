@@ -86,7 +86,7 @@ class Watch:
         ready = self._ready()
         for model in ready:
             finding = self._examine(model)
-            if finding.state is State.ILL:
+            if finding.state is State.ILL and model in self._ready():  # nobody took it out meanwhile
                 self._heal(model.name, finding.reason)
         for name in self._lost() - {model.name for model in ready}:
             self._heal(name, self._charts[name].lost)
@@ -111,10 +111,12 @@ class Watch:
     def _examine(self, model: ModelState) -> Finding:
         chart = self._charts[model.name]
         finding = self._ask(model)
+        if finding.state is State.AWAY:
+            return finding
         if finding.state is State.WELL:
             self._note_well(chart, model)
         elif self._lacks_a_process(chart, model):
-            return Finding(State.ILL, finding.reason)
+            return Finding(State.ILL, f"a process of it has ended: {finding.reason}")
         elif finding.state is State.BUSY:
             return self._judge_busy(chart, model, finding)
         elif finding.state is State.ILL:
@@ -130,8 +132,10 @@ class Watch:
             chart.version, chart.processes = model.version, len(self._processes(model))
 
     def _lacks_a_process(self, chart: _Chart, model: ModelState) -> bool:
-        """One of several instances may be dead while the others answer."""
-        return chart.version == model.version and len(self._processes(model)) < chart.processes
+        """One of several instances may be dead while the others answer. A Python model has one at least."""
+        in_python = any((self._folder(model.name) / str(model.version)).glob("*.py"))
+        known = chart.processes if chart.version == model.version else 0
+        return len(self._processes(model)) < max(known, int(in_python))
 
     def _processes(self, model: ModelState) -> list[int]:
         return process.marked(self._mark, f"{self._folder(model.name)}/{model.version}/")

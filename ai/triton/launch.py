@@ -16,7 +16,6 @@ from ai.triton.wheel import Wheel
 from ai.triton.wire import ADMIN_HEADER
 
 RESTRICTED = "model-repository,shared-memory,logging,trace"  # whoever can load a model can run code
-_LISTENS = "Started Metrics Service"  # the last of the three
 _TAKEN = re.compile(r"failed to start (\w+) .*Socket '[^']*:(\d+)' already in use")
 _LISTEN_TIMEOUT_S = 60.0
 _POLL_S = 0.02
@@ -56,17 +55,19 @@ class Plan:
         ]
 
 
-def wait_until_it_listens(process: TritonProcess, log: ServerLog, stopping: Callable[[], bool]) -> None:
+def wait_until_it_listens(
+    process: TritonProcess, plan: Plan, log: ServerLog, stopping: Callable[[], bool]
+) -> None:
+    """Until it does itself: its log says so too early, and somebody else may answer on its port."""
     deadline = time.monotonic() + _LISTEN_TIMEOUT_S
-    while not log.says(_LISTENS):
+    while not process.listens_on >= {*plan.ports.values()}:
         if stopping():
             raise ServerGone("is being stopped")
         if process.ended:
             raise _explained(process, log)
         if time.monotonic() > deadline:
-            raise CannotStart(
-                f"tritonserver did not listen within {_LISTEN_TIMEOUT_S:g} s: {log.why_it_ended()}"
-            )
+            why = log.why_it_ended()
+            raise CannotStart(f"tritonserver did not listen within {_LISTEN_TIMEOUT_S:g} s: {why}")
         time.sleep(_POLL_S)
 
 

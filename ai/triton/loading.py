@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from ai.triton import versions
@@ -127,7 +128,8 @@ class _StepsBack:
 
     def undo(self) -> None:
         for number, aside, _ in reversed(self._steps):
-            versions.put_back(self._folder, aside, number)
+            with suppress(OSError):  # somebody else tidied up
+                versions.put_back(self._folder, aside, number)
 
     @property
     def told(self) -> list[str]:

@@ -26,6 +26,7 @@ _LAST_WORDS_S = 0.5
 _LEASH = Path(__file__).with_name("leash.py")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Linux's shared memory, no temporary file of ours
 _PARTS = ("tritonserver", "triton_python_backend_stub")
+_LISTENS = "0A"  # TCP_LISTEN
 _POLL_S = 0.02
 
 
@@ -57,6 +58,13 @@ class TritonProcess:
         if code is not None and code < 0:
             return f"was ended by {signal.Signals(-code).name}"
         return f"ended with code {code}"
+
+    @property
+    def listens_on(self) -> set[int]:
+        try:
+            return {*listening(self.pid)}
+        except OSError:  # it ended meanwhile
+            return set()
 
     def drain(self) -> None:
         """What a server said before it ended is read; its models' processes may still hold the pipe."""
@@ -141,6 +149,23 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+
+
+def listening(pid: int) -> dict[int, str]:
+    """The ports that a process listens on, each with its address as the kernel writes it; see proc(5)."""
+    held = _sockets(pid)
+    tables = "".join(Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6"))
+    rows = [line.split() for line in tables.splitlines()]
+    ours = [row[1] for row in rows if row[3] == _LISTENS and f"socket:[{row[9]}]" in held]
+    return {int(port, 16): address for address, _, port in (local.partition(":") for local in ours)}
+
+
+def _sockets(pid: int) -> set[str]:
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            found.add(str(descriptor.readlink()))
+    return found
 
 
 def _is_marked(command: str, marks: Sequence[str]) -> bool:

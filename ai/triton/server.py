@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -47,9 +48,11 @@ class TritonServer:
         self._machine = machine or wheel.Machine.here()
         self._mark = f"crossfade-{secrets.token_hex(6)}-"
         self._stopping = Event()
+        self._ended = Event()
         self._up: Future[None] = Future()
         self._thread = Thread(target=self._run, name="triton", daemon=True)
         self._supervision: Supervision | None = None
+        self._broken: BaseException | None = None
 
     def __enter__(self) -> TritonServer:
         self.start()
@@ -70,8 +73,10 @@ class TritonServer:
             raise
 
     def wait(self) -> None:
-        """Until it is stopped."""
-        self._thread.join()
+        """Until it is stopped. Not by joining the thread: a join that is interrupted takes it for ended."""
+        self._ended.wait()
+        if self._broken is not None:
+            raise self._broken
 
     def stop(self) -> None:
         """End it, whatever it does right now; nothing of it is left when this returns."""
@@ -79,7 +84,7 @@ class TritonServer:
         if self._supervision is not None:
             self._supervision.end()  # a call that our thread waits for ends with the server
         if self._thread.ident is not None:
-            self._thread.join()
+            self._ended.wait()
 
     @property
     def running(self) -> RunningTriton:
@@ -103,7 +108,17 @@ class TritonServer:
                 if mark_before:
                     sweep(mark_before)
                 self._serve()
-        except CrossfadeError as error:
+        except OSError as error:
+            self._report(CannotStart(f"Triton cannot be started here: {error}"))
+        except BaseException as error:  # noqa: BLE001 - whoever waits for us is to see it
+            self._report(error)
+        finally:
+            self._ended.set()
+
+    def _report(self, error: BaseException) -> None:
+        if self._up.done():
+            self._broken = error
+        else:
             self._up.set_exception(error)
 
     def _serve(self) -> None:
@@ -200,7 +215,10 @@ def _interrupt(*_: object) -> None:
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    """At once and whole, whichever thread says it; nobody has to listen."""
+    with suppress(OSError):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

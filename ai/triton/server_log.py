@@ -44,9 +44,6 @@ class ServerLog:
     def tail(self, lines: int = 10) -> list[str]:
         return [line for line in self._recent if line.strip()][-lines:]
 
-    def says(self, words: str) -> bool:
-        return any(words in line for line in list(self._recent))
-
     def why_it_ended(self) -> str:
         """The last complaint, without its time stamp; the last line where nobody complained."""
         lines = self.tail(_REMEMBERED_LINES)

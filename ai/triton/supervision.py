@@ -10,7 +10,7 @@ from threading import Event
 
 from ai.triton import record
 from ai.triton.admin import Admin
-from ai.triton.errors import CannotStart, ServerGone
+from ai.triton.errors import CannotStart, ModelFails, ServerGone
 from ai.triton.healing import Backoff, Watch, rest_s
 from ai.triton.launch import Plan, wait_until_it_listens
 from ai.triton.loading import Loader, model_names
@@ -89,7 +89,10 @@ class Supervision:
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + rest_s(self._watch.look(), self._interval_s)
             except ServerGone as error:
-                self._start_again(self._what_happened(error))
+                if not self._stopping.is_set():
+                    self._start_again(self._what_happened(error))
+            except ModelFails as error:
+                self._tell(f"Triton could not be looked after this time: {error}")
 
     def end(self) -> None:
         if self._process is not None:
@@ -105,7 +108,7 @@ class Supervision:
         self._log.forget()
         environment = self._plan.wheel.environment(inherited_environment())
         self._process = TritonProcess(self._plan.command, environment, self._log.pump)
-        wait_until_it_listens(self._process, self._log, self._stopping.is_set)
+        wait_until_it_listens(self._process, self._plan, self._log, self._stopping.is_set)
         self._process.hide(self._plan.key)
 
     def _require_alive(self) -> None:
@@ -124,8 +127,9 @@ class Supervision:
             self.end()
             try:
                 self.begin()
-            except (CannotStart, ServerGone) as error:
-                self._tell(f"Triton could not be started again: {error}")
+            except (CannotStart, ServerGone, OSError) as error:
+                if not self._stopping.is_set():
+                    self._tell(f"Triton could not be started again: {error}")
             else:
                 return
 
