@@ -18,7 +18,7 @@ from ai.triton.errors import ModelFails, ServerGone
 from ai.triton.loading import Loader
 
 _LONGEST_BETWEEN_S = 5.0
-_SHARE_OF_TIME = 20  # a look that takes t seconds is followed by 20 t of rest
+_SHARE_OF_TIME = 20  # a look that the models work t seconds for is followed by 20 t of rest
 
 
 @dataclass(slots=True)
@@ -81,16 +81,18 @@ class Watch:
         self._silent_since: float | None = None
 
     def look(self) -> float:
-        """One look at all; gives the seconds that it took. ServerGone when only a new server can help."""
-        started = time.monotonic()
+        """One look at all; gives the seconds that the models worked for it. ServerGone when only a new server helps."""
+        worked_s = 0.0
         ready = self._ready()
         for model in ready:
+            asked = time.monotonic()
             finding = self._examine(model)
+            worked_s += time.monotonic() - asked if finding.state is State.WELL else 0.0
             if finding.state is State.ILL and model in self._ready():  # nobody took it out meanwhile
                 self._heal(model.name, finding.reason)
         for name in self._lost() - {model.name for model in ready}:
             self._heal(name, self._charts[name].lost)
-        return time.monotonic() - started
+        return worked_s
 
     def _ready(self) -> list[ModelState]:
         try:
@@ -179,6 +181,6 @@ class Watch:
         return self._repository / name
 
 
-def rest_s(took_s: float, interval_s: float) -> float:
-    """Looking takes a small share of the time, on slow machines too, yet a death is noticed within seconds."""
-    return max(interval_s, min(_SHARE_OF_TIME * took_s, _LONGEST_BETWEEN_S))
+def rest_s(worked_s: float, interval_s: float) -> float:
+    """Looking takes a small share of the models' time, on slow machines too; a death is noticed within seconds."""
+    return max(interval_s, min(_SHARE_OF_TIME * worked_s, _LONGEST_BETWEEN_S))

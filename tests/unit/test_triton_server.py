@@ -222,10 +222,10 @@ class TestWhen:
         assert backoff.delay_s(waited + 59 + 40 + 61) == 0
 
     def test_looking_takes_a_twentieth_of_the_time_and_never_more_than_5_s_pass(self):
-        assert rest_s(took_s=0.02, interval_s=2) == 2
-        assert rest_s(took_s=0.2, interval_s=2) == 4
-        assert rest_s(took_s=3, interval_s=2) == 5
-        assert rest_s(took_s=3, interval_s=10) == 10
+        assert rest_s(worked_s=0.02, interval_s=2) == 2
+        assert rest_s(worked_s=0.2, interval_s=2) == 4
+        assert rest_s(worked_s=3, interval_s=2) == 5
+        assert rest_s(worked_s=3, interval_s=10) == 10
 
 
 class TestRepository:
