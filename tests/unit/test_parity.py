@@ -194,7 +194,7 @@ def test_a_verdict_that_stands_in_the_file_is_not_believed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"schema": 99}', '{"schema": 1, "passed": true}', "\0", "null"]
+    "text", ["", "[]", "{}", '{"schema": 99}', '{"schema": 1, "passed": true}', "\0", "null", "[" * 9999]
 )
 def test_doubt_means_no(tmp_path, text):
     """A missing or broken certificate holds the ramp, and does not raise into it."""
@@ -204,6 +204,14 @@ def test_doubt_means_no(tmp_path, text):
     assert not certificate.standing(path, SUBJECT).holds
     with pytest.raises(BadCertificate, match=r"parity\.json"):
         certificate.load(path)
+
+
+@pytest.mark.parametrize("figure", [None, "0.7", [0.7], {}])
+def test_a_figure_that_is_no_number_is_no_certificate(tmp_path, figure):
+    table = json.loads(certified().to_json())
+    table["levels"][1]["map50_95"] = figure
+    (tmp_path / "parity.json").write_text(json.dumps(table))
+    assert "no certificate" in certificate.standing(tmp_path / "parity.json", SUBJECT).reason
 
 
 def test_each_kind_of_model_has_a_place_of_its_own():
