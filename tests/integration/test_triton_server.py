@@ -24,7 +24,7 @@ from tritonclient.utils import InferenceServerException
 from ai.triton import ports, record, server
 from ai.triton.errors import CannotStart, PortTaken
 from ai.triton.launch import wait_until_it_listens
-from ai.triton.process import TritonProcess, command_of, listening, marked
+from ai.triton.process import TritonProcess, command_of, listening, marked, sweep
 from ai.triton.record import RunningTriton
 from ai.triton.server import TritonServer
 from ai.triton.server_log import ServerLog
@@ -103,6 +103,7 @@ class Stage:
 
     folder: Path
     told: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)  # marks of servers that may have left something
 
     @property
     def repository(self) -> Path:
@@ -136,8 +137,11 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path) -> Stage:
-    return Stage(tmp_path)
+def stage(tmp_path) -> Iterator[Stage]:
+    one = Stage(tmp_path)
+    yield one
+    for mark in one.left:
+        sweep(mark)
 
 
 def echo(stage: Stage, version: int = 1, code: str = ECHO) -> None:
@@ -419,6 +423,15 @@ class TestCommand:
         finally:
             process.kill()
             process.wait()
+            if mark := TestCommand.mark(stage):
+                stage.left.append(mark)
+
+    @staticmethod
+    def mark(stage: Stage) -> str:
+        """Of a server that has not ended well; empty otherwise."""
+        with suppress(FileNotFoundError):
+            return (stage.var / "run" / "triton.lock").read_text()
+        return ""
 
     @staticmethod
     def ready(stage: Stage) -> RunningTriton:
@@ -443,7 +456,7 @@ class TestCommand:
         python_model(stage.repository, "endless", LOADS_FOR_EVER, ECHO_CONFIG)
         with self.started(stage) as process:
             until(lambda: marked(str(stage.repository), STUB))
-            mark = (stage.var / "run" / "triton.lock").read_text()
+            mark = self.mark(stage)
             process.send_signal(signal.SIGTERM)
             said, _ = process.communicate(timeout=20)
         assert process.returncode == 0, said
