@@ -84,6 +84,10 @@ def _served(folder: Path, version: int) -> Served | None:
 def _pictures(options: ParityOptions, tell: Tell) -> LabelledSet:
     if options.scenes < 1:
         raise CannotCompare(f"--scenes is {options.scenes}; it must be at least 1")
+    if any(not 1 <= batch <= options.scenes for batch in options.batches):
+        raise CannotCompare(
+            f"--batches is {list(options.batches)}; each must be from 1 to the {options.scenes} pictures of --scenes"
+        )
     if (options.images is None) != (options.labels is None):
         raise CannotCompare("--images FOLDER and --labels ANNOTATIONS.json go together")
     if options.images is not None and options.labels is not None:

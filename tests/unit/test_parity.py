@@ -590,6 +590,8 @@ def test_the_page_says_labels_and_names_as_they_are_and_runs_none_of_them(yolo26
     [
         (parity.ParityOptions(scenes=0), "--scenes is 0"),
         (parity.ParityOptions(images=parity.Path("x")), "go together"),
+        (parity.ParityOptions(batches=(1, 0)), r"--batches is \[1, 0\]"),
+        (parity.ParityOptions(scenes=4, batches=(8,)), "from 1 to the 4 pictures"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_before_anything_starts(options, why):
