@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +20,7 @@ from ai.core.spec import DetectorSpec
 
 MIN_IOU = 0.99
 MAX_SCORE_DIFFERENCE = 0.005
+BLOCKS = 12
 CANDIDATES = 100  # the best ones, looked at where nothing scores enough to count
 # What must have its partner. The last of many near-equals fall in or out of a ranking by rounding alone, so of 50
 # boxes one may lack it, of fewer none.
@@ -60,9 +62,13 @@ def agreement(wanted: npt.NDArray[Any], got: npt.NDArray[Any], spec: DetectorSpe
 
 
 def pictures(spec: DetectorSpec) -> npt.NDArray[np.uint8]:
-    """Three different ones, so that a batch whose pictures change places is found out."""
-    sample = prepare(decode(sample_jpeg()), spec).pixels
-    return np.stack((sample, sample[:, :, ::-1], sample[:, ::-1]))
+    """Different ones, so that a batch whose pictures change places is found out: a street, its mirror image, and
+    blocks of bold colours for detectors that see nothing in a street."""
+    street = prepare(decode(sample_jpeg()), spec).pixels
+    blocks = np.random.default_rng(1).integers(0, 256, (BLOCKS, BLOCKS, 3), dtype=np.uint8)
+    size = (spec.input_width, spec.input_height)
+    bold = cv2.resize(blocks, size, interpolation=cv2.INTER_NEAREST).transpose(2, 0, 1)
+    return np.stack((street, street[:, :, ::-1], bold))
 
 
 def _place_by_place(here: Table, there: Table, greatest_difference: float) -> Agreement:

@@ -147,6 +147,7 @@ def _compare(file: Path, spec: DetectorSpec, wanted: Answers, at_once: int) -> N
 def _session(file: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what does not run is told by the exception
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a check need not race
     with _in_our_words(f"ONNX Runtime cannot load {file.name}"):
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,6 +22,7 @@ from ai.engines.torch_engine import TorchEngine
 from ai.triton import added, catalogue
 from ai.triton.added import CannotAdd, add, sources, to_toml
 from ai.triton.families import load_network
+from tests import lamps
 from tests.checkpoints import checkpoint
 from tests.networks import SPEC, bright, mixed_up
 
@@ -238,7 +241,7 @@ def test_a_checkpoint_takes_a_spec_by_hand_too(tmp_path, folder, spec_file):
         ),
         ({"layout": "anchors"}, r"does not answer what its spec says: .*\[7, n\], not \[3, 6\]"),
         ({"max_detections": 300}, "answers 3 rows; max_detections is 300, not 3"),
-        ({"box_format": "cxcywh-unit"}, r"input of 64 x 32; box_format is cxcywh-unit, and the other unit"),
+        ({"box_format": "cxcywh-unit"}, "box_format is cxcywh-unit.* of an input of 64 x 32; the other unit"),
         ({"output_name": "boxes"}, "no output 'boxes', as its spec says, but 'found'"),
     ],
 )
@@ -261,3 +264,14 @@ def test_a_spec_survives_being_written(labels, title, scale):
         SPEC, labels=tuple(labels), title=title, pixel_scale=scale, serving=Serving(3, 8, 30.0)
     )
     assert DetectorSpec.from_table(tomllib.loads(to_toml(spec, "written by hand"))) == spec
+
+
+PAGE = (Path(added.__file__).parents[2] / "docs" / "own-detector.md").read_text()
+
+
+def test_the_page_for_users_shows_the_spec_that_is_tested_and_names_every_field():
+    (shown,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    tested = DetectorSpec.from_table(tomllib.loads(lamps.SPEC))
+    assert DetectorSpec.from_table(tomllib.loads(shown)) == tested
+    for field in (*DetectorSpec.__dataclass_fields__, *Serving.__dataclass_fields__):
+        assert re.search(rf"`(\[serving\] )?{field}`", PAGE) or field == "serving", field

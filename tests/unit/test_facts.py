@@ -6,6 +6,7 @@ import dataclasses
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -14,9 +15,10 @@ from ai.core.labels import canonical
 from ai.core.processing import finish, prepare
 from ai.core.sample import sample_jpeg
 from ai.engines.onnxruntime_engine import OnnxRuntimeEngine
-from ai.triton import added
+from ai.triton import added, facts_onnx
 from ai.triton.facts import CannotDescribe, Facts, answered, labels_of, size_of, unanswered
 from tests.checkpoints import FAMILIES, LABELS, NAMES, SIDE, checkpoint, exported, network
+from tests.networks import bright
 
 NMS_FREE = ("yolov10n", "yolo26n")
 
@@ -33,14 +35,18 @@ def files(family, tmp_path_factory):
     return {".pt": file, ".onnx": exported(file, nms=False)}
 
 
+@pytest.fixture(scope="module", params=[".pt", ".onnx"])
+def source(request, files, tmp_path_factory):
+    return opened(files[request.param], tmp_path_factory.mktemp("detectors"))
+
+
 def opened(file, folder):
     name = added.add(file, folder)
     return added.sources(folder)[name]()
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".onnx"])
-def test_a_file_describes_itself(files, family, suffix, tmp_path):
-    spec = opened(files[suffix], tmp_path).spec
+def test_a_file_describes_itself(source, family):
+    spec = source.spec
     assert (spec.name, spec.labels) == (family, LABELS)
     assert (spec.input_width, spec.input_height, spec.input_type) == (SIDE, SIDE, "uint8")
     assert spec.fit == ("stretch" if family == "rtdetr_s" else "letterbox")
@@ -48,10 +54,8 @@ def test_a_file_describes_itself(files, family, suffix, tmp_path):
     assert (spec.layout, spec.nms_iou) == (("rows", 0.0) if in_rows else ("anchors", 0.7))
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".onnx"])
-def test_boxes_are_those_of_the_bare_network(files, family, suffix, tmp_path):
+def test_boxes_are_those_of_the_bare_network(source, family, tmp_path):
     """Ours: exported, run by ONNX Runtime, read by its spec. Theirs: the module, decoded here by hand."""
-    source = opened(files[suffix], tmp_path)
     source.write_onnx(tmp_path / "graph.onnx")
     picture = decode(sample_jpeg())
     ready = prepare(picture, source.spec)
@@ -161,6 +165,23 @@ def test_older_exports_say_less_and_their_answers_tell_the_rest(said, answer, la
     spec = answered(SPEC, dataclasses.replace(FACTS, **said), answer)
     assert (spec.layout, spec.box_format) == (layout, box_format)
     assert spec.fit == ("stretch" if box_format == "cxcywh-unit" else "letterbox")
+
+
+@pytest.mark.parametrize(
+    ("said", "each_once"),
+    [
+        ({}, False),
+        ({"end2end": "True"}, True),
+        ({"end2end": "False", "args": "{'nms': True}"}, True),
+        ({"args": "{'nms': None}"}, False),
+        ({"args": "[]"}, False),
+    ],
+)
+def test_an_export_says_whether_it_holds_each_object_once(said, each_once, tmp_path):
+    metadata = {"task": "detect", "names": "['a', 'b', 'c']"} | said
+    found = facts_onnx.facts(onnx.load(bright(tmp_path / "x.onnx", metadata=metadata)))
+    assert found.each_object_once is each_once
+    assert (found.width, found.height, found.head) == (64, 32, None)
 
 
 @pytest.mark.parametrize("shape", [(300, 7), (42, 6 + 1), (85, 100)])
