@@ -2,16 +2,16 @@
 
 What a graph was captured with must outlive it. A head keeps tensors that it computes from the input's size
 (YOLO's anchors and strides), and replaces them when the size changes; so they are held here. And a forward that
-makes a tensor out of Python numbers (RT-DETR's decoder) copies from the processor, which a capture forbids;
-such tensors are made once, while warming up, and found again while capturing.
+makes tensors on the processor and brings them over (RT-DETR's position embedding, indices and scales) cannot be
+captured: such a copy is forbidden. They depend on the input's size alone, so a free run's are used.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ class _Graph:
     graph: torch.cuda.CUDAGraph
     pixels: Tensor
     answers: Tensor
-    held: list[Tensor] = field(default_factory=list)
+    held: list[Tensor]
 
 
 class GraphedEngine:
@@ -49,7 +49,6 @@ class GraphedEngine:
         self._module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._shape = (3, spec.input_height, spec.input_width)
         self._sizes = sorted(batch_sizes)
-        self._constants = _Constants()
         self._graphs = {size: self._capture(size) for size in reversed(self._sizes)}
 
     def infer(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -74,14 +73,16 @@ class GraphedEngine:
         pixels = torch.zeros((size, *self._shape), dtype=torch.uint8, device=self.device)
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream), self._constants:
+        carried = FromProcessor()
+        with torch.cuda.stream(stream):
             for _ in range(WARM_UP_RUNS):
-                self._module(pixels)
+                with carried.take_notes():
+                    self._module(pixels)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with self._constants, torch.cuda.graph(graph):
+        with carried.hand_out(), torch.cuda.graph(graph):
             answers = self._module(pixels)
-        return _Graph(graph, pixels, answers, self._tensors_kept_by_modules())
+        return _Graph(graph, pixels, answers, [*carried.noted, *self._tensors_kept_by_modules()])
 
     def _tensors_kept_by_modules(self) -> list[Tensor]:
         return [
@@ -92,14 +93,26 @@ class GraphedEngine:
         ]
 
 
-class _Constants(TorchFunctionMode):
-    """Tensors made out of Python numbers, each made once."""
+class FromProcessor(TorchFunctionMode):
+    """Tensors that a forward brings to the GPU: noted while it runs freely, handed out again in the same order."""
 
-    _MAKERS = (torch.tensor, torch.as_tensor)
-
-    def __init__(self) -> None:
+    def __init__(self, device_type: str = "cuda") -> None:
         super().__init__()
-        self._known: dict[str, Tensor] = {}
+        self._device_type = device_type
+        self._noted: list[Tensor] = []
+        self._next: Iterator[Tensor] | None = None  # None: take notes
+
+    def take_notes(self) -> Self:
+        self._noted, self._next = [], None
+        return self
+
+    def hand_out(self) -> Self:
+        self._next = iter(self._noted)
+        return self
+
+    @property
+    def noted(self) -> list[Tensor]:
+        return self._noted
 
     def __torch_function__(
         self,
@@ -109,9 +122,35 @@ class _Constants(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func not in self._MAKERS or isinstance(args[0], Tensor):
+        if func is Tensor.__getitem__ and self._is_there(args[0]):
+            return func(args[0], self._index_there(args[0].device, args[1]))
+        if func not in _CARRIERS or not self._carries(args, kwargs):
             return func(*args, **kwargs)
-        key = f"{args!r} {kwargs!r}"
-        if key not in self._known:
-            self._known[key] = cast(Tensor, func(*args, **kwargs))
-        return self._known[key]
+        return self._noted_once(lambda: func(*args, **kwargs))
+
+    def _noted_once(self, bring: Callable[[], Tensor]) -> Tensor:
+        if self._next is not None:
+            return next(self._next)
+        self._noted.append(bring())
+        return self._noted[-1]
+
+    def _index_there(self, device: torch.device, index: Any) -> Any:
+        """An index that was made on the processor is brought over by the indexing itself, unasked."""
+        if isinstance(index, tuple):
+            return tuple(self._index_there(device, part) for part in index)
+        if isinstance(index, Tensor) and not self._is_there(index):
+            return self._noted_once(lambda: index.to(device))
+        return index
+
+    def _carries(self, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+        cargo, *rest = args
+        is_there = isinstance(cargo, Tensor) and cargo.device.type == self._device_type
+        return not is_there and any(self._is_there(value) for value in (*rest, *kwargs.values()))
+
+    def _is_there(self, value: object) -> bool:
+        if isinstance(value, Tensor):
+            return value.device.type == self._device_type
+        return isinstance(value, (str, torch.device)) and torch.device(value).type == self._device_type
+
+
+_CARRIERS = (torch.tensor, torch.as_tensor, Tensor.to, Tensor.type_as)

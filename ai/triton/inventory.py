@@ -29,7 +29,7 @@ class Row:
         return asdict(self)
 
     def __str__(self) -> str:
-        engine = self.engine if self.precision == "f32" else f"{self.engine} {self.precision}"
+        engine = self.engine if self.precision in {"f32", "f16"} else f"{self.engine} {self.precision}"
         aside = f", set aside: {', '.join(self.set_aside)}" if self.set_aside else ""
         return f"{self.model:24} {self.version:7}  {engine:12} {self.input:9} {self.max_batch:5}  {self.state}{aside}"
 

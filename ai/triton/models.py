@@ -44,7 +44,7 @@ def _build(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    if args.precision != "f32" and args.engine != "openvino":
+    if args.precision and args.engine != "openvino":
         raise CannotBuild(f"--precision {args.precision} is for --engine openvino, not {args.engine}")
     if (args.precision == "int8") != bool(args.calibrate):
         raise CannotBuild("--precision int8 and --calibrate FOLDER (pictures like those to come) go together")
@@ -54,7 +54,7 @@ def _options(args: argparse.Namespace) -> Options:
         raise CannotBuild("--compiled FILE is an engine file for --engine tensorrt and one DETECTOR")
     return Options(
         engine=args.engine,
-        precision=args.precision,
+        precision=args.precision or ("f16" if args.engine in {"torch", "tensorrt"} else "f32"),
         decode=args.decode,
         also=tuple(sorted(set(args.also))),
         calibration=pictures_in(args.calibrate) if args.calibrate else (),
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "--engine", choices=BUILD_ENGINES, default="openvino",
         help="openvino (CPU, the default), onnxruntime (CPU), torch (GPU), tensorrt (for NVIDIA's container)",
     )  # fmt: skip
-    build.add_argument("--precision", choices=PRECISIONS, default="f32", help="of the engine openvino")
+    build.add_argument("--precision", choices=PRECISIONS, help="of the engine openvino (default: f32)")
     build.add_argument("--calibrate", type=Path, metavar="FOLDER", help="pictures that int8 is scaled with")
     build.add_argument(
         "--decode", choices=("gpu", "cpu"), default="gpu", help="of JPEGs, with the engine torch"

@@ -1,0 +1,62 @@
+"""What can be tested of the GPU's engine without a GPU: which tensors a capture may use again. `meta` stands for it."""
+
+import pytest
+import torch
+
+from ai.engines.graphed_engine import FromProcessor, GraphedEngine
+from ai.rtdetr.model import detector
+
+THERE = torch.device("meta")
+
+
+def forward(number: float) -> list[torch.Tensor]:
+    there = torch.zeros(2, device=THERE)
+    scale = torch.as_tensor([number, number], device=there.device)
+    embedding = (torch.arange(3) * number).to(device=THERE, dtype=torch.float16)
+    like = torch.ones(2).to(there)
+    return [scale, embedding, like]
+
+
+def test_an_index_made_on_the_processor_is_brought_over_once():
+    table, here, carried = torch.zeros((4, 5), device=THERE), torch.arange(3), FromProcessor("meta")
+    for use in (carried.take_notes, carried.hand_out):
+        with use():
+            assert table[here, torch.zeros(3, dtype=torch.long, device=THERE)].shape == (3,)
+            assert table[here].shape == (3, 5)
+            assert table[1:3, 0].shape == (2,)
+    assert [one.device for one in carried.noted] == [THERE, THERE]
+
+
+def test_what_was_brought_over_is_handed_out_again_in_the_same_order():
+    carried = FromProcessor("meta")
+    with carried.take_notes():
+        first = forward(1.0)
+    with carried.hand_out():
+        again = forward(2.0)
+    assert all(one is two for one, two in zip(first, again, strict=True))
+    assert all(one is two for one, two in zip(first, carried.noted, strict=True))
+
+
+def test_what_stays_where_it_is_is_left_alone():
+    carried = FromProcessor("meta")
+    with carried.take_notes():
+        torch.as_tensor([1.0])
+        torch.zeros(2).to(torch.float16)
+        torch.zeros(2, device=THERE).to(THERE)
+        torch.zeros(2, device=THERE).to(torch.float16)
+    assert carried.noted == []
+
+
+def test_each_free_run_takes_its_own_notes():
+    carried = FromProcessor("meta")
+    for _ in range(3):
+        with carried.take_notes():
+            latest = forward(1.0)
+    assert len(carried.noted) == 3
+    assert carried.noted[0] is latest[0]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_the_engine_says_so():
+    with pytest.raises(RuntimeError, match="sees no GPU"):
+        GraphedEngine(torch.nn.Identity(), detector().head, (1,))
