@@ -15,7 +15,7 @@ from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 from ai.core.sample import sample_jpeg
 from ai.triton.errors import LoadsTooLong, ModelFails, ServerGone
 
-_QUICK_S = 5.0  # for questions that no model has to answer
+_QUICK_S = 10.0  # for questions that no model has to answer
 _CHANNEL = [  # given whole, as it replaces tritonclient's own
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -94,6 +94,15 @@ class Admin:
         with _translated():
             answer = self._client.get_inference_statistics(name, client_timeout=_QUICK_S)
         return sum(one.inference_stats.success.count for one in answer.model_stats)
+
+    def python_processes(self, model: ModelState) -> int:
+        """How many it is to have: one for each instance, none for another backend's model."""
+        with _translated():
+            config = self._client.get_model_config(
+                model.name, str(model.version), client_timeout=_QUICK_S
+            ).config
+        groups = config.instance_group if config.backend == "python" else []
+        return sum(group.count * max(1, len(group.gpus)) for group in groups)
 
     def ask(self, model: ModelState, timeout_s: float) -> Finding:
         """One real inference."""

@@ -28,3 +28,7 @@ class LoadsTooLong(ModelFails):
 
 class ServerGone(CrossfadeError):
     pass
+
+
+class NeedsRestart(CrossfadeError):
+    pass

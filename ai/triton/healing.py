@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ai.triton import process
 from ai.triton.admin import Admin, Finding, ModelState, State
-from ai.triton.errors import ModelFails, ServerGone
+from ai.triton.errors import ModelFails, NeedsRestart, ServerGone
 from ai.triton.loading import Loader
 
 _LONGEST_BETWEEN_S = 5.0
@@ -47,8 +47,6 @@ class Backoff:
 class _Chart:
     """What is known of one model."""
 
-    version: int = 0
-    processes: int = 0  # that ran it when it was first found well
     successes: int = -1
     busy_since: float | None = None
     lost: str = ""  # why it could not be brought back
@@ -81,7 +79,7 @@ class Watch:
         self._silent_since: float | None = None
 
     def look(self) -> float:
-        """One look at all; gives the seconds that the models worked for it. ServerGone when only a new server helps."""
+        """One look at all; gives the seconds that the models worked for it. NeedsRestart when that is what helps."""
         worked_s = 0.0
         ready = self._ready()
         for model in ready:
@@ -102,7 +100,7 @@ class Watch:
             self._silent_since = self._silent_since or now
             if now - self._silent_since > self._hang_after_s:
                 self._silent_since = None
-                raise ServerGone(f"has not answered for {self._hang_after_s:g} s ({error})") from error
+                raise NeedsRestart(f"has not answered for {self._hang_after_s:g} s ({error})") from error
             return []
         self._silent_since = None
         return models
@@ -115,32 +113,24 @@ class Watch:
         finding = self._ask(model)
         if finding.state is State.AWAY:
             return finding
-        if finding.state is State.WELL:
-            self._note_well(chart, model)
-        elif self._lacks_a_process(chart, model):
-            return Finding(State.ILL, f"a process of it has ended: {finding.reason}")
-        elif finding.state is State.BUSY:
-            return self._judge_busy(chart, model, finding)
-        elif finding.state is State.ILL:
-            return self._ask(model)  # once may be an accident
+        if self._lacks_a_process(model):
+            return Finding(State.ILL, f"a process of it has ended {finding.reason}".strip())
+        match finding.state:
+            case State.WELL:
+                chart.busy_since, chart.lost = None, ""
+            case State.BUSY:
+                return self._judge_busy(chart, model, finding)
+            case State.ILL:
+                return self._ask(model)  # once may be an accident
         return finding
 
     def _ask(self, model: ModelState) -> Finding:
         return self._admin.ask(model, self._probe_timeout_s)
 
-    def _note_well(self, chart: _Chart, model: ModelState) -> None:
-        chart.busy_since, chart.lost = None, ""
-        if chart.version != model.version or not chart.processes:
-            chart.version, chart.processes = model.version, len(self._processes(model))
-
-    def _lacks_a_process(self, chart: _Chart, model: ModelState) -> bool:
-        """One of several instances may be dead while the others answer. A Python model has one at least."""
-        in_python = any((self._folder(model.name) / str(model.version)).glob("*.py"))
-        known = chart.processes if chart.version == model.version else 0
-        return len(self._processes(model)) < max(known, int(in_python))
-
-    def _processes(self, model: ModelState) -> list[int]:
-        return process.marked(self._mark, f"{self._folder(model.name)}/{model.version}/")
+    def _lacks_a_process(self, model: ModelState) -> bool:
+        """One of several may be dead while the others answer: an idle Triton asks the same one again and again."""
+        alive = process.marked(self._mark, f"{self._folder(model.name)}/{model.version}/")
+        return len(alive) < self._admin.python_processes(model)
 
     def _judge_busy(self, chart: _Chart, model: ModelState, finding: Finding) -> Finding:
         now = time.monotonic()
@@ -164,7 +154,7 @@ class Watch:
             chart.lost = str(error)
             self._tell(f"{name} could not be loaded again: {error}")
             if first_failure:
-                raise ServerGone(f"is started again because {name} fails ({error})") from error
+                raise NeedsRestart(f"is started again because {name} fails ({error})") from error
         else:
             self._charts[name] = _Chart(backoff=chart.backoff)
             self._tell(f"{name} serves again after {time.monotonic() - now:.1f} s")

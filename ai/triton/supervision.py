@@ -10,7 +10,7 @@ from threading import Event
 
 from ai.triton import record
 from ai.triton.admin import Admin
-from ai.triton.errors import CannotStart, ModelFails, ServerGone
+from ai.triton.errors import CannotStart, ModelFails, NeedsRestart, ServerGone
 from ai.triton.healing import Backoff, Watch, rest_s
 from ai.triton.launch import Plan, wait_until_it_listens
 from ai.triton.loading import Loader, model_names
@@ -72,7 +72,7 @@ class Supervision:
             self.failed = self._loader.bring_all_up(names)
         except ServerGone as error:
             raise CannotStart(
-                f"tritonserver {self._what_happened(error)} while it loaded the models"
+                f"tritonserver went away while models were loaded: {self._why(error)}"
             ) from error
         if len(self.failed) == len(names):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
@@ -88,11 +88,11 @@ class Supervision:
                 self._require_alive()
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + rest_s(self._watch.look(), self._interval_s)
-            except ServerGone as error:
-                if not self._stopping.is_set():
-                    self._start_again(self._what_happened(error))
-            except ModelFails as error:
-                self._tell(f"Triton could not be looked after this time: {error}")
+            except NeedsRestart as error:
+                self._start_again(str(error))
+            except (ModelFails, ServerGone) as error:
+                next_look = time.monotonic() + self._interval_s
+                self._log.write(f"crossfade could not look after the models this time: {error}")
 
     def end(self) -> None:
         if self._process is not None:
@@ -112,16 +112,19 @@ class Supervision:
         self._process.hide(self._plan.key)
 
     def _require_alive(self) -> None:
-        if self._process is None or self._process.ended:
-            raise ServerGone("has ended")
+        if self._process is not None and self._process.ended:
+            raise NeedsRestart(self._why())
 
-    def _what_happened(self, error: ServerGone) -> str:
+    def _why(self, otherwise: object = "") -> str:
+        """How the process ended, if it did, and what it said last."""
         if self._process is None or not self._process.ended:
-            return str(error)
+            return str(otherwise)
         self._process.drain()
         return f"{self._process.how_it_ended} (its last words: {' | '.join(self._log.tail(_LAST_LINES))})"
 
     def _start_again(self, why: str) -> None:
+        if self._stopping.is_set():
+            return
         self._tell(f"tritonserver {why}; it is started again")
         while not self._stopping.wait(self._backoff.delay_s(time.monotonic())):
             self.end()

@@ -249,13 +249,28 @@ def test_a_dead_stub_and_a_bad_version_are_healed_within_15_s_and_after_a_restar
             ask(running)
         assert until(lambda: answers(running), timeout_s=15) < 15
         assert ask(running) == 1
-        assert stage.tells(r"^echo is ill \(a process of it has ended: .*\); it is loaded again$")
+        assert stage.tells(r"^echo is ill \(a process of it has ended.*\); it is loaded again$")
         assert stage.tells(
             r"^echo: version 2 fails \(ValueError: the weights are torn\).* failed-2-1; version 1 serves"
         )
         assert triton.running == running  # the server itself went on
     with stage.server() as triton:
         assert ask(triton.running) == 1
+
+
+def test_one_dead_process_of_several_is_noticed_while_the_others_answer(stage):
+    python_model(
+        stage.repository, "echo", ECHO, ECHO_CONFIG + "instance_group [ { count: 2 kind: KIND_CPU } ]"
+    )
+    with stage.server() as triton:
+        running = triton.running
+        before = stubs(running)
+        assert len(before) == 2
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: stage.tells(r"^echo is ill \(a process of it has ended"))
+        until(lambda: stage.tells(r"^echo serves again after"))
+        assert len(stubs(running)) == 2
+        assert set(stubs(running)).isdisjoint(before)
 
 
 def test_a_bad_version_at_the_start_makes_way_and_one_that_loads_but_does_not_answer_too(stage):

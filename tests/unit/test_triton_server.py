@@ -171,9 +171,12 @@ def test_tritons_reason_is_freed_of_its_frame():
 class TestRecord:
     def test_only_its_owner_reads_it_and_it_is_true_only_while_the_server_runs(self, tmp_path):
         (tmp_path / "run").mkdir()
-        stands_for = subprocess.Popen(["sleep", "60"])  # any process whose command line can be known
+        stands_for = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
-            one = RunningTriton(stands_for.pid, os.getpid(), "h", "g", "m", "key", "/models", mark="sleep")
+            stands_for.stdin.write(b".")
+            stands_for.stdin.flush()
+            assert stands_for.stdout.read(1) == b"."  # now its command line is its own
+            one = RunningTriton(stands_for.pid, os.getpid(), "h", "g", "m", "key", "/models", mark="cat")
             record.write(tmp_path, one)
             assert stat.S_IMODE((tmp_path / "run" / "triton.json").stat().st_mode) == 0o600
             assert record.running(tmp_path) == one
@@ -182,7 +185,7 @@ class TestRecord:
             record.write(tmp_path, one)
         finally:
             stands_for.kill()
-            stands_for.wait()
+            stands_for.communicate()
         assert record.running(tmp_path) is None
         record.remove(tmp_path)
         assert list((tmp_path / "run").iterdir()) == []
