@@ -17,8 +17,6 @@ MAX_ANSWER_BYTES = (
     64 * 1024 * 1024
 )  # a raw head of 8400 x 84 floats has 2.8 MB; a liar gets no more than this
 MAX_WORDS = 300  # of Triton's own text in a message: a model's traceback can fill a page
-# An inference that has not begun by then would end too late. So Triton drops it in time to say so.
-QUEUE_SHARE = 0.9
 
 Json = dict[str, Any]
 Aspect = Literal["metadata", "config", "statistics"]
@@ -87,7 +85,9 @@ def fault(kind: type[BackendError], status: str, text: str) -> BackendError:
 
 
 def queue_timeout_us(timeout_s: float) -> int:
-    return max(1, int(timeout_s * QUEUE_SHARE * 1e6))
+    """How long the question may wait inside Triton: no longer than its caller does. Triton looks at it only where
+    the model's own default is longer; not less, or a hung model would read as a full queue."""
+    return max(1, int(timeout_s * 1e6))
 
 
 def _in_short(text: str) -> str:
