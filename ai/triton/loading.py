@@ -72,11 +72,18 @@ class Loader:
             while problem := problem or self._answers(name):
                 stepped_back.step(problem)
                 problem = self._try(name)
-        except ModelFails:
+        except ModelFails as error:
             stepped_back.undo()
+            self._put_away(name, error)
             raise
         for line in stepped_back.told:
             self._tell(f"{name}: {line}")
+
+    def _put_away(self, name: str, error: ModelFails) -> None:
+        """What does not answer is not to be called ready. What still loads cannot be stopped."""
+        if not isinstance(error, LoadsTooLong):
+            with suppress(ModelFails):
+                self._admin.unload(name)
 
     def _load(self, name: str) -> None:
         """The newest version, or ModelFails."""
