@@ -17,9 +17,10 @@ from ai.engines.weights import WeightsNotFound, WrongWeights
 from ai.triton import added, catalogue, record, repository
 from ai.triton.activation import activate
 from ai.triton.inventory import inventory
-from ai.triton.parity import DEFAULT_SCENES, ParityOptions, run_parity
+from ai.triton.parity import SCENES_ON_CPU, SCENES_ON_GPU, ParityOptions, run_parity
 from ai.triton.repository import ALSO, BUILD_ENGINES, Built, CannotBuild, Options
 from ai.triton.settings import EmbeddedSettings, read_settings
+from ai.triton.trial import figure_of, keep_figure
 
 PRECISIONS = ("f32", "bf16", "int8")
 FAILURES = (CrossfadeError, WeightsNotFound, WrongWeights)
@@ -39,7 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _build(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
     known = catalogue.all_sources(settings.crossfade_var)
     sources = {name: known[name]() for name in catalogue.choose(known, args.detectors)}
-    built = repository.build(settings.triton_repository, sources, _options(args), print)
+    options = _options(args)
+    figures = {
+        name: figure_of(settings, name, source, options, args.max_loss, print)
+        for name, source in sources.items() if options.precision == "int8"
+    }  # fmt: skip
+    built = repository.build(settings.triton_repository, sources, options, print)
+    for one in built:
+        if figure := figures.get(one.detector):
+            keep_figure(settings.triton_repository, one, figure)
     return _take_into_service(settings, built)
 
 
@@ -125,6 +134,10 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--precision", choices=PRECISIONS, help="of the engine openvino (default: f32)")
     build.add_argument("--calibrate", type=Path, metavar="FOLDER", help="pictures that int8 is scaled with")
     build.add_argument(
+        "--max-loss", type=float, default=0.01,
+        help="of mAP50-95: an int8 build that differs by more is not kept (default: %(default)s)",
+    )  # fmt: skip
+    build.add_argument(
         "--decode", choices=("gpu", "cpu"), default="gpu", help="of JPEGs, with the engine torch"
     )
     build.add_argument(
@@ -153,8 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parity.add_argument("detectors", nargs="*", metavar="DETECTOR", help="default: all")
     parity.add_argument(
-        "--scenes", type=int, default=DEFAULT_SCENES, help="how many pictures (default: %(default)s)"
-    )
+        "--scenes", type=int,
+        help=f"how many pictures (default: {SCENES_ON_CPU}, for a GPU {SCENES_ON_GPU}, of a folder all)",
+    )  # fmt: skip
     parity.add_argument("--images", type=Path, metavar="FOLDER", help="your own pictures, with --labels")
     parity.add_argument("--labels", type=Path, metavar="JSON", help="their COCO annotations")
     parity.add_argument(

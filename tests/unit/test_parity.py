@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import simplejpeg
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -357,7 +358,7 @@ class Stand:
         source = built_in(name)
         graph = folder / f"{name}.onnx"
         source.write_onnx(graph)
-        self.spec, self.engine = source.spec, OnnxRuntimeEngine(graph)
+        self.spec, self.engine = source.spec, OnnxRuntimeEngine(graph, threads=1)
         self.pictures = parity_data.drawn(count, print)
         legacy = InProcess(source.reference(), source.spec)
         self.legacy: Legacy = asyncio.run(
@@ -380,12 +381,21 @@ class Stand:
 
 
 @pytest.fixture(scope="module")
-def yolo26(tmp_path_factory):
+def one_thread():
+    """Threads that wait for one another take minutes where other tests keep the processor busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def yolo26(one_thread, tmp_path_factory):
     return Stand("yolo26", SCENES, tmp_path_factory.mktemp("graph"))
 
 
 @pytest.fixture(scope="module")
-def rtdetr(tmp_path_factory):
+def rtdetr(one_thread, tmp_path_factory):
     return Stand("rtdetr", SCENES // 2, tmp_path_factory.mktemp("graph"))
 
 
