@@ -16,7 +16,7 @@ from onnx import ModelProto, TensorProto
 
 from ai.core.errors import InvalidDetections
 from ai.core.spec import DetectorSpec
-from ai.engines.comparison import ExportDiffers, agreement, pictures
+from ai.engines.comparison import ExportDiffers, agreement, bold_picture, pictures
 from ai.engines.onnx_graph import CannotServe, bytes_in, picture_input, sizes
 
 ELEMENT: dict[int, Any] = {
@@ -25,6 +25,7 @@ ELEMENT: dict[int, Any] = {
     TensorProto.FLOAT16: np.float16,
 }
 Answers = npt.NDArray[np.float32]
+TOGETHER = 3  # of four pictures, so that two batches of different sizes are tried
 
 
 class DoesNotRun(CannotServe):
@@ -85,13 +86,13 @@ def save(model: ModelProto, file: Path) -> None:
 def convert(file: Path, spec: DetectorSpec, output: Path) -> bool:
     """Write `output`, aside first; the answer is whether it takes any number of pictures, or one at a time."""
     model, network = read(file), ForeignNetwork(file, spec)
-    wanted = network.infer(pictures(spec))
+    wanted = network.infer(_questions(spec))
     shape = _shape_of_one(network, spec, wanted)
     aside = output.with_suffix(".part.onnx")
 
     def write(any_batch: bool) -> None:
         save(bytes_in(model, spec, shape, any_batch), aside)
-        _compare(aside, spec, wanted, at_once=len(wanted) if any_batch else 1)
+        _compare(aside, spec, wanted, at_once=TOGETHER if any_batch else 1)
 
     try:
         any_batch = _is_done(lambda: write(any_batch=True))
@@ -108,6 +109,10 @@ def convert(file: Path, spec: DetectorSpec, output: Path) -> bool:
     return any_batch
 
 
+def _questions(spec: DetectorSpec) -> npt.NDArray[np.uint8]:
+    return np.concatenate((pictures(spec), bold_picture(spec)[None]))
+
+
 def _is_done(write: Callable[[], None]) -> bool:
     try:
         write()
@@ -118,7 +123,7 @@ def _is_done(write: Callable[[], None]) -> bool:
 
 def _shape_of_one(network: ForeignNetwork, spec: DetectorSpec, wanted: Answers) -> list[int | None]:
     """Open where it depends on what is in the picture."""
-    blank = network.infer(np.zeros_like(pictures(spec)[:1]))
+    blank = network.infer(np.zeros_like(_questions(spec)[:1]))
     return [
         size if size == other else None for size, other in zip(wanted.shape[1:], blank.shape[1:], strict=True)
     ]
@@ -134,7 +139,7 @@ def _require_one_at_a_time(network: ForeignNetwork, spec: DetectorSpec) -> None:
 
 
 def _compare(file: Path, spec: DetectorSpec, wanted: Answers, at_once: int) -> None:
-    session, pixels = _session(file), pictures(spec)
+    session, pixels = _session(file), _questions(spec)
     got: list[npt.NDArray[Any]] = []
     for first in range(0, len(pixels), at_once):
         got += [*_run(session, spec.output_name, spec.input_name, pixels[first : first + at_once])]

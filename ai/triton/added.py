@@ -1,7 +1,7 @@
 """Detectors that were brought here: var/detectors/<name>/ holds detector.toml, the network's spec, and the network.
 
-`crossfade models add` fills it; from then on it is a source like our own. An ultralytics `.pt` is a pickle:
-opening it runs code that it brought along.
+`crossfade models add` fills it once all that a build will do was tried; from then on it is a source like our own.
+An ultralytics `.pt` is a pickle: opening it runs code that it brought along.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ def _bring_checkpoint(file: Path, aside: Path, told: DetectorSpec | None, name: 
         answer = TorchEngine(network, unanswered, "cpu").infer(pictures(unanswered)[:1])[0]
         told = facts.answered(unanswered, known, answer)
     first_look(TorchEngine(network, told, "cpu"), told.exported())
+    with tempfile.TemporaryDirectory(dir=aside) as attempt:
+        onnx_export.export(network, told, Path(attempt) / GRAPH)
     shutil.copyfile(file, aside / CHECKPOINT)
     return dataclasses.replace(told, name=name)
 
