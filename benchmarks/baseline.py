@@ -10,12 +10,13 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.loadgen import TIMEOUT_S
 from benchmarks.machine import Machine, this_machine
+from benchmarks.options import number_between, size, whole_number_to
 from benchmarks.pictures import JPEG_QUALITY, PICTURES, Size, draw_pictures
 from benchmarks.plot import draw
 from benchmarks.processes import (
@@ -95,30 +96,6 @@ def save(report: Report, folder: Path) -> list[Path]:
     return [path, *draw(report, path)]
 
 
-def _between(low: float, high: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        if not low <= float(text) <= high:
-            raise ValueError
-        return float(text)
-
-    number.__name__ = f"number from {low:g} to {high:g}"  # argparse shows it
-    return number
-
-
-def _whole(high: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        if not 1 <= int(text) <= high:
-            raise ValueError
-        return int(text)
-
-    whole_number.__name__ = f"whole number from 1 to {high}"
-    return whole_number
-
-
-def _size(text: str) -> str:
-    return str(Size.of(text))
-
-
 def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.baseline",
@@ -127,10 +104,10 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--services", nargs="+", choices=SERVICES, default=list(SERVICES))
-    add("--callers", nargs="+", type=_whole(256))
-    add("--sizes", nargs="+", type=_size, help="such as 1280x720")
-    add("--seconds", type=_between(0.2, 60), help="the window of one cell in one repeat")
-    add("--repeats", type=_whole(20))
+    add("--callers", nargs="+", type=whole_number_to(256))
+    add("--sizes", nargs="+", type=size, help="such as 1280x720")
+    add("--seconds", type=number_between(0.2, 60), help="the window of one cell in one repeat")
+    add("--repeats", type=whole_number_to(20))
     add("--out", type=Path, help="folder of the results")
     add("--name", help="of the result: baseline-NAME.json; `cpu` or `gpu` if not said")
     add("--quick", action="store_true", help="two caller counts, one size, one second, into var/benchmarks")

@@ -43,6 +43,7 @@ class Load:
     timeout_s: float = TIMEOUT_S  # of one request
     max_requests: int = MAX_REQUESTS
     content_type: str = CONTENT_TYPE
+    headers: tuple[str, ...] = ()  # more of them, `Name: value`
     server_pid: int | None = None  # whose CPU time is read at the window's two ends
 
 
@@ -78,7 +79,9 @@ class _Run:
     def __init__(self, load: Load) -> None:
         self._load = load
         self._address = Address.of(load.url)
-        self._requests = [self._address.request(body, load.content_type) for body in load.bodies]
+        self._requests = [
+            self._address.request(body, load.content_type, load.headers) for body in load.bodies
+        ]
         self._numbers = count()
         self._sent = 0
         self._stopping = False
@@ -188,9 +191,17 @@ def _load_of(arguments: Sequence[str] | None) -> Load:
     parser.add_argument("--timeout-s", type=float, default=TIMEOUT_S, help="of one request")
     parser.add_argument("--max-requests", type=int, default=MAX_REQUESTS)
     parser.add_argument("--content-type", default=CONTENT_TYPE)
+    parser.add_argument(
+        "--header",
+        dest="headers",
+        action="append",
+        default=[],
+        help="one more, `Name: value`; may be repeated",
+    )
     parser.add_argument("--server-pid", type=int, help="read this process's CPU time as well")
     options = vars(parser.parse_args(arguments))
-    return Load(**{**options, "bodies": tuple(path.read_bytes() for path in options["bodies"])})
+    options["bodies"] = tuple(path.read_bytes() for path in options["bodies"])
+    return Load(**{**options, "headers": tuple(options["headers"])})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

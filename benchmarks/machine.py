@@ -12,6 +12,8 @@ from pathlib import Path
 
 PACKAGES = (
     "torch",
+    "openvino",
+    "nvidia-pytriton",
     "ultralytics-opencv-headless",
     "numpy",
     "opencv-python-headless",

@@ -27,24 +27,34 @@ class NotStartedError(Exception):
     """The server ended, or was not healthy in time; the message ends with its log."""
 
 
+def health_page(url: str) -> dict[str, Any]:
+    """What the server's own /health says; nothing while it does not answer."""
+    try:
+        answer: dict[str, Any] = httpx.get(f"{url}/health", timeout=5.0, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     name: str
     command: Callable[[int], list[str]]  # for a port
+    health: Callable[[str], dict[str, Any]] = health_page  # of the server at a URL; `status` says how it is
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     pid: int
     url: str
-    health: dict[str, Any]  # what /health said when it became ready
+    health: dict[str, Any]  # what it said of itself when it became ready
 
 
-def legacy_service(name: str) -> Program:
+def legacy_service(name: str, *more_variables: str) -> Program:
     prefix = name.upper()
 
     def command(port: int) -> list[str]:
-        variables = [f"{prefix}_HOST=127.0.0.1", f"{prefix}_PORT={port}"]
+        variables = [f"{prefix}_HOST=127.0.0.1", f"{prefix}_PORT={port}", *more_variables]
         return [
             "env",
             *variables,
@@ -86,7 +96,7 @@ def _wait_until_healthy(
 ) -> dict[str, Any]:
     gives_up_at = time.monotonic() + start_s
     while time.monotonic() < gives_up_at:
-        health = _health(url)
+        health = program.health(url)
         if process.poll() is not None:
             raise NotStartedError(f"{program.name} ended with {process.returncode}:\n{_tail(log)}")
         if health.get("status") == "healthy":
@@ -95,15 +105,6 @@ def _wait_until_healthy(
             raise NotStartedError(f"{program.name} cannot load: {health.get('error')}")
         time.sleep(0.1)
     raise NotStartedError(f"{program.name} was not healthy within {start_s:.0f} s:\n{_tail(log)}")
-
-
-def _health(url: str) -> dict[str, Any]:
-    """What the server says of itself; nothing while it does not answer."""
-    try:
-        answer: dict[str, Any] = httpx.get(f"{url}/health", timeout=5.0, trust_env=False).json()
-    except (httpx.HTTPError, ValueError):
-        return {}
-    return answer
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from benchmarks.loadgen import Measurement
+from benchmarks.loadgen import CONTENT_TYPE, Measurement
 from benchmarks.pictures import Pictures
 from benchmarks.processes import ROOT, Program, Server, running
 from benchmarks.progress import Progress
@@ -30,6 +30,18 @@ _MEASUREMENT = TypeAdapter(Measurement)
 
 class LoadFailedError(Exception):
     """The load generator itself failed; the message is what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How a server is asked: all that is the same in each of its requests."""
+
+    path: str = "/detect"
+    content_type: str = CONTENT_TYPE
+    headers: tuple[str, ...] = ()
+
+
+LEGACY = Ask()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +95,32 @@ class Suite:
 
 
 def load(
-    server: Server, bodies: Sequence[Path], callers: int, seconds: float, timeout_s: float
+    server: Server,
+    bodies: Sequence[Path],
+    callers: int,
+    seconds: float,
+    timeout_s: float,
+    ask: Ask = LEGACY,
 ) -> Measurement:
     """One run of the generator, in a process of its own: no other work shares its event loop."""
-    options = {"callers": callers, "seconds": seconds, "timeout-s": timeout_s, "server-pid": server.pid}
-    command = [sys.executable, "-m", "benchmarks.loadgen", f"{server.url}/detect", *map(str, bodies)]
+    options = {
+        "callers": callers,
+        "seconds": seconds,
+        "timeout-s": timeout_s,
+        "server-pid": server.pid,
+        "content-type": ask.content_type,
+    }
+    command = ["benchmarks.loadgen", f"{server.url}{ask.path}", *map(str, bodies)]
     command += [f"--{name}={value}" for name, value in options.items()]
-    longest_s = seconds + 4 * timeout_s + 30
+    command += [f"--header={line}" for line in ask.headers]
+    return _MEASUREMENT.validate_python(json.loads(told_by(command, seconds + 4 * timeout_s + 30)))
+
+
+def told_by(module: Sequence[str], longest_s: float, *variables: str) -> str:
+    """What `python -m module` prints; it has ended when this returns, or is interrupted."""
     try:
         answer = subprocess.run(
-            command,
+            ["env", *variables, sys.executable, "-m", *module],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -104,7 +132,7 @@ def load(
         raise LoadFailedError(error.stderr.strip()) from error
     except subprocess.TimeoutExpired as error:
         raise LoadFailedError(f"no result within {longest_s:.0f} s") from error
-    return _MEASUREMENT.validate_python(json.loads(answer.stdout))
+    return answer.stdout
 
 
 def _whole(value: float | None) -> str:

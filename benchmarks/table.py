@@ -24,12 +24,12 @@ def _lines(report: Report) -> Iterator[str]:
     yield "The split, medians in ms; rest = HTTP, the event loop and the wait for a decoding thread"
     yield from _grid(_SPLIT, report.cells)
     yield ""
-    yield _ceiling_verdict(report.smallest_ceiling_ratio)
+    yield ceiling_verdict(report.smallest_ceiling_ratio)
     for cell in (*report.cells, *report.ceiling):
-        yield from _warnings(cell)
+        yield from warnings(cell)
 
 
-def _ceiling_verdict(smallest: float | None) -> str:
+def ceiling_verdict(smallest: float | None) -> str:
     if smallest is None:
         return "FLAG: no request was answered."
     if smallest < ENOUGH:
@@ -37,7 +37,7 @@ def _ceiling_verdict(smallest: float | None) -> str:
     return f"The generator's ceiling is at least {smallest:.0f} x every measured rate: it was not the limit."
 
 
-def _warnings(cell: Cell) -> Iterator[str]:
+def warnings(cell: Cell) -> Iterator[str]:
     place = f"{cell.service} {cell.size} at {cell.callers} callers"
     for reason, times in {**cell.errors, "busy (503)": cell.busy}.items():
         if times:
@@ -48,7 +48,7 @@ def _warnings(cell: Cell) -> Iterator[str]:
         yield f"DISTURBED: {place}: other processes kept {cell.other_cpu_cores:.2f} cores busy"
 
 
-def _number(value: float | None, digits: int = 1) -> str:
+def number(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
@@ -57,7 +57,7 @@ def _ceiling(cell: Cell) -> float | None:
 
 
 def _stage(name: str) -> Column:
-    return lambda cell: _number(cell.split_ms.get(name), 2)
+    return lambda cell: number(cell.split_ms.get(name), 2)
 
 
 _PLACE: dict[str, Column] = {
@@ -67,23 +67,27 @@ _PLACE: dict[str, Column] = {
 }
 _FIGURES: dict[str, Column] = {
     **_PLACE,
-    "req/s": lambda cell: _number(cell.rps.median),
-    "min..max": lambda cell: f"{_number(cell.rps.min)}..{_number(cell.rps.max)}",
-    "p50 ms": lambda cell: _number(cell.p50_ms),
-    "p95 ms": lambda cell: _number(cell.p95_ms),
-    "p99 ms": lambda cell: _number(cell.p99_ms),
+    "req/s": lambda cell: number(cell.rps.median),
+    "min..max": lambda cell: f"{number(cell.rps.min)}..{number(cell.rps.max)}",
+    "p50 ms": lambda cell: number(cell.p50_ms),
+    "p95 ms": lambda cell: number(cell.p95_ms),
+    "p99 ms": lambda cell: number(cell.p99_ms),
     "requests": lambda cell: str(cell.requests),
-    "service CPU": lambda cell: _number(cell.service_cpu_cores, 2),
-    "loadgen CPU": lambda cell: _number(cell.loadgen_cpu_cores, 3),
-    "other CPU": lambda cell: _number(cell.other_cpu_cores, 2),
-    "ceiling/s": lambda cell: _number(_ceiling(cell), 0),
-    "ratio": lambda cell: _number(cell.ceiling_ratio, 0),
+    "service CPU": lambda cell: number(cell.service_cpu_cores, 2),
+    "loadgen CPU": lambda cell: number(cell.loadgen_cpu_cores, 3),
+    "other CPU": lambda cell: number(cell.other_cpu_cores, 2),
+    "ceiling/s": lambda cell: number(_ceiling(cell), 0),
+    "ratio": lambda cell: number(cell.ceiling_ratio, 0),
 }
 _SPLIT: dict[str, Column] = {**_PLACE, **{stage: _stage(stage) for stage in STAGES}}
 
 
 def _grid(columns: dict[str, Column], cells: Sequence[Cell]) -> Iterator[str]:
-    rows = [list(columns), *([column(cell) for column in columns.values()] for cell in cells)]
+    yield from grid([list(columns), *([column(cell) for column in columns.values()] for cell in cells)])
+
+
+def grid(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The first row is the head."""
     widths = [max(map(len, words)) for words in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True))

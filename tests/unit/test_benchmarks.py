@@ -32,6 +32,7 @@ BODIES = (b"first", b"the second", b"x" * 200_000)
 class Seen:
     url: str
     bodies: list[bytes] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
 
 Behaviour = Callable[[BaseHTTPRequestHandler], None]
@@ -76,6 +77,7 @@ def server(behaviour: Behaviour) -> Iterator[Seen]:
 
         def do_POST(self) -> None:
             seen.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            seen.headers.append(dict(self.headers))
             behaviour(self)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class calls it so
@@ -114,6 +116,20 @@ def test_bodies_are_sent_in_turn_and_no_more_than_allowed() -> None:
         run = measure(load(seen, callers=1, seconds=30, max_requests=7))
     assert run.sent == 7
     assert seen.bodies == [*BODIES, *BODIES, BODIES[0]]
+
+
+def test_more_headers_can_be_sent() -> None:
+    """A protocol may want more than a type and a length."""
+    with server(say(200)) as seen:
+        more = ("X-First: 1", "X-Second: two")
+        measure(load(seen, seconds=30, max_requests=3, content_type="text/plain", headers=more))
+    for headers in seen.headers:
+        assert (headers["X-First"], headers["X-Second"], headers["Content-Type"]) == (
+            "1",
+            "two",
+            "text/plain",
+        )
+    assert len(seen.headers) == 3
 
 
 def test_never_more_open_than_callers() -> None:
@@ -232,12 +248,12 @@ def test_as_a_command(tmp_path: Path) -> None:
     picture.write_bytes(b"picture")
     with server(say(200)) as seen:
         command = [sys.executable, "-m", "benchmarks.loadgen", seen.url, str(picture), "--seconds=0.3"]
-        answer = subprocess.run(
-            [*command, f"--server-pid={os.getpid()}"], cwd=ROOT, capture_output=True, check=True
-        )
+        more = [f"--server-pid={os.getpid()}", "--header=X-More: 1", "--content-type=image/png"]
+        answer = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, check=True)
     said = json.loads(answer.stdout)
     assert said["sent"] == len(seen.bodies)
     assert set(seen.bodies) == {b"picture"}
+    assert (seen.headers[0]["X-More"], seen.headers[0]["Content-Type"]) == ("1", "image/png")
     assert said["cores"]["server"] > 0
 
 
