@@ -1,0 +1,83 @@
+"""Visits every side once a round at every number of callers, in turns of seconds, and keeps what was measured.
+
+All programs of a round run at the same time, started afresh, and all but one of them idle. So a side and the one
+that it is compared with are measured within seconds of each other, and a machine that drifts drifts for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.comparison import Pace, Window
+from benchmarks.kserve import Counted
+from benchmarks.loadgen import Measurement
+from benchmarks.processes import Server, running
+from benchmarks.progress import Progress
+from benchmarks.sides import Side
+from benchmarks.suite import WARM_UP_S, load
+
+
+@dataclass(slots=True)
+class Rounds:
+    sides: Sequence[Side]
+    callers: Sequence[int]
+    count: int
+    timeout_s: float
+    run_loops: Callable[[], Sequence[Pace]]
+    windows: list[Window] = field(default_factory=list)
+    loops: list[Sequence[Pace]] = field(default_factory=list)  # of each round
+    health: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each program said of itself
+    objects: dict[str, int] = field(default_factory=dict)  # that each side finds in all pictures
+
+    def run(self) -> None:
+        progress = Progress((len(self.sides) * len(self.callers) + 1) * self.count)
+        for number in range(self.count):
+            with ExitStack() as stack:
+                servers = self._start(stack, progress)
+                self._look_at(servers, progress)
+                for side, callers in self._turns(number):
+                    window = self._visit(side, servers[side.program.name], callers, number)
+                    self.windows.append(window)
+                    progress.step(f"{side.name} x {callers}: {window.run.rps:.1f}/s")
+            self.loops.append(self.run_loops())
+            progress.step("loops without a server")
+        progress.done()
+
+    def _start(self, stack: ExitStack, progress: Progress) -> dict[str, Server]:
+        servers: dict[str, Server] = {}
+        for program in {side.program.name: side.program for side in self.sides}.values():
+            progress.say(f"starting {program.name}")
+            servers[program.name] = stack.enter_context(running(program))
+            self.health[program.name] = servers[program.name].health
+        return servers
+
+    def _look_at(self, servers: dict[str, Server], progress: Progress) -> None:
+        """Each side is warmed up, and shows that it finds what the others find."""
+        for side in self.sides:
+            progress.say(f"warming up {side.name}")
+            server = servers[side.program.name]
+            self.objects[side.name] = side.objects(server)
+            self._load(side, server, max(self.callers), min(WARM_UP_S, side.seconds))
+
+    def _turns(self, number: int) -> Iterator[tuple[Side, int]]:
+        """Every other round goes backwards: nobody is always first."""
+        for callers in self.callers:
+            for side in self.sides if number % 2 == 0 else reversed(self.sides):
+                yield side, callers
+
+    def _visit(self, side: Side, server: Server, callers: int, number: int) -> Window:
+        before = _counted(side, server)
+        run = self._load(side, server, callers, side.seconds)
+        after = _counted(side, server)
+        batch = before.batch_until(after) if before and after else None
+        return Window(number, side.name, callers, run, batch)
+
+    def _load(self, side: Side, server: Server, callers: int, seconds: float) -> Measurement:
+        return load(server, side.bodies, callers, seconds, self.timeout_s, side.ask)
+
+
+def _counted(side: Side, server: Server) -> Counted | None:
+    return Counted.read(server.health["metrics_url"], side.model) if side.model else None

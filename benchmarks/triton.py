@@ -1,0 +1,195 @@
+"""Triton against the legacy service: one machine, one run, one generator, both sides in turns.
+
+python -m benchmarks.triton            # YOLO26 on this machine's processor; 8 minutes on 2 cores
+python -m benchmarks.triton --quick    # one round of a second each; shows that it works, measures nothing worth keeping
+python -m benchmarks.triton --page     # measures nothing: writes the kept result into docs/performance.md again
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from ai.triton import catalogue
+from ai.triton.source import Source
+from benchmarks.baseline import CEILING_S, commit
+from benchmarks.comparison import BASE, SCHEMA, Comparison, Pace, Settings, loops_of, ratios_of, rows_of
+from benchmarks.comparison_plot import draw
+from benchmarks.comparison_text import PAGE, RESULT, as_text, write_page
+from benchmarks.loadgen import TIMEOUT_S
+from benchmarks.loops import BATCHES
+from benchmarks.machine import Machine, this_machine
+from benchmarks.options import number_between, size, whole_number_to
+from benchmarks.pictures import JPEG_QUALITY, PICTURES, Size, draw_pictures
+from benchmarks.processes import ROOT, NotStartedError, Program, end_well_on_signals, legacy_service
+from benchmarks.rounds import Rounds
+from benchmarks.sides import (
+    VARIANTS,
+    Side,
+    Variant,
+    build,
+    can_be_had,
+    ceiling_side,
+    legacy_side,
+    triton_program,
+    triton_sides,
+    version_folder,
+)
+from benchmarks.suite import LoadFailedError, told_by
+
+DETECTOR = "yolo26"
+NO_GPU = "CUDA_VISIBLE_DEVICES="  # both sides on the processor, wherever this runs
+LOOPS_START_S = 180.0
+
+_PACES = TypeAdapter(list[Pace])
+
+_FULL = {
+    "callers": [1, 8],
+    "size": "640x360",
+    "variants": ["unbatched", "f32", "bf16"],
+    "seconds": 4.0,
+    "rounds": 5,
+    "out": RESULT.parent,
+    "name": "cpu",
+}
+_QUICK = {**_FULL, "seconds": 1.0, "rounds": 1, "out": ROOT / "var" / "benchmarks", "name": "quick"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What is compared; a test puts a tiny detector here."""
+
+    source: Source
+    legacy: Program
+    variants: Sequence[Variant]
+    run_loops: Callable[[Sequence[Path], Sequence[Path], float], Sequence[Pace]]
+
+
+def measure(settings: Settings, bench: Bench, name: str, machine: Machine) -> Comparison:
+    with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as created:
+        folder = Path(created)
+        models = folder / "models"
+        about = build(bench.source, bench.variants, models, folder)
+        pictures = draw_pictures(Size.of(settings.size), folder)
+        jpeg_bytes = pictures.jpeg_bytes
+        batched = [version_folder(models, variant) for variant in bench.variants if variant.batched]
+        rounds = Rounds(
+            _sides(settings, bench, triton_program(models, bench.variants, folder / "var"), pictures.paths),
+            settings.callers, settings.rounds, settings.timeout_s,
+            run_loops=lambda: bench.run_loops(batched, pictures.paths, settings.loop_seconds),
+        )  # fmt: skip
+        rounds.run()
+    return Comparison(
+        schema_version=SCHEMA,
+        suite="triton",
+        name=name,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=commit(),
+        machine=machine,
+        settings=settings,
+        server=rounds.health["triton"],
+        sides={BASE: rounds.health[bench.legacy.name], **about},
+        objects=rounds.objects,
+        rows=rows_of(rounds.windows, settings.size, jpeg_bytes),
+        ratios=ratios_of(rounds.windows),
+        loops=loops_of(rounds.loops),
+    )
+
+
+def _sides(settings: Settings, bench: Bench, triton: Program, pictures: Sequence[Path]) -> list[Side]:
+    return [
+        legacy_side(bench.legacy, pictures, settings.seconds),
+        *triton_sides(triton, bench.variants, pictures, settings.seconds),
+        ceiling_side(pictures, settings.ceiling_seconds),
+    ]
+
+
+def run_loops(versions: Sequence[Path], pictures: Sequence[Path], seconds: float) -> list[Pace]:
+    """In a process of its own, started afresh in each round as the servers are."""
+    command = ["benchmarks.loops", *map(str, versions), "--pictures", *map(str, pictures)]
+    command += [f"--detector={DETECTOR}", f"--seconds={seconds}"]
+    turns = len(BATCHES) * (len(versions) + 1)
+    return _PACES.validate_json(told_by(command, LOOPS_START_S + 3 * turns * seconds, NO_GPU))
+
+
+def save(report: Comparison, folder: Path) -> list[Path]:
+    path = folder / f"{report.suite}-{report.name}.json"
+    report.save(path)
+    return [path, *draw(report, path)]
+
+
+def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.triton",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--variants", nargs="+", choices=VARIANTS, help="how Triton serves: default unbatched f32 bf16")
+    add("--callers", nargs="+", type=whole_number_to(256))
+    add("--size", type=size, help="of the pictures, such as 1280x720")
+    add("--seconds", type=number_between(0.2, 60), help="one side's window in one round")
+    add("--rounds", type=whole_number_to(50))
+    add("--out", type=Path, help="folder of the results")
+    add("--name", help="of the result: triton-NAME.json; `cpu` if not said")
+    add("--quick", action="store_true", help="one round of a second, into var/benchmarks")
+    add("--page", action="store_true", help=f"measure nothing, write the kept result into {PAGE.name} again")
+    quick = parser.parse_known_args(words)[0].quick
+    parser.set_defaults(**(_QUICK if quick else _FULL))
+    return parser.parse_args(words)
+
+
+def _settings_of(options: argparse.Namespace) -> Settings:
+    return Settings(
+        callers=tuple(sorted(set(options.callers))),
+        size=options.size,
+        seconds=options.seconds,
+        loop_seconds=options.seconds / 2,
+        ceiling_seconds=min(CEILING_S, options.seconds),
+        rounds=options.rounds,
+        timeout_s=TIMEOUT_S,
+        pictures=PICTURES,
+        jpeg_quality=JPEG_QUALITY,
+    )
+
+
+def _variants_of(names: Sequence[str]) -> list[Variant]:
+    """Those that this processor can run; the others are named."""
+    wanted = [VARIANTS[name] for name in VARIANTS if name in names]
+    possible = [variant for variant in wanted if can_be_had(variant)]
+    for variant in wanted:
+        if variant not in possible:
+            print(f"Left out: this processor has no {variant.precision}", file=sys.stderr)
+    return possible
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    end_well_on_signals()
+    options = arguments_of(words)
+    if options.page:
+        write_page(RESULT, PAGE)
+        return
+    try:
+        legacy = legacy_service(DETECTOR, NO_GPU)
+        bench = Bench(catalogue.built_in(DETECTOR), legacy, _variants_of(options.variants), run_loops)
+        report = measure(_settings_of(options), bench, options.name, this_machine())
+    except (NotStartedError, LoadFailedError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("stopped; what was started has ended, nothing was written")
+    written = save(report, options.out)
+    print(as_text(report))
+    print("Written: " + ", ".join(str(path) for path in written))
+    if report.errors:
+        sys.exit(f"{report.errors} requests were not answered: these figures compare nothing")
+
+
+if __name__ == "__main__":
+    main()
