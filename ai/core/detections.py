@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -16,6 +16,8 @@ from ai.core.labels import COCO_80
 
 Rows = npt.NDArray[np.float32]
 """Boxes as models answer them: [n, 6] of x1, y1, x2, y2, score, class id."""
+
+Row = Sequence[float]
 
 
 class Detection(
@@ -67,16 +69,30 @@ class Detections:
         cls, rows: npt.NDArray[Any], image_width: int, image_height: int, labels: tuple[str, ...] = COCO_80
     ) -> Detections:
         """Check a model's rows and freeze them; the first that cannot be true raises InvalidDetections."""
-        _check_table(rows, image_width, image_height)
+        if rows.ndim != 2 or rows.shape[1] != 6 or rows.dtype.kind not in "fiu":
+            raise InvalidDetections(
+                f"detections must be numbers of shape [n, 6], not {rows.dtype} {list(rows.shape)}"
+            )
+        return cls.from_table(rows.astype(np.float64).tolist(), image_width, image_height, labels)
+
+    @classmethod
+    def from_table(
+        cls, table: Iterable[Row], image_width: int, image_height: int, labels: tuple[str, ...] = COCO_80
+    ) -> Detections:
+        """The same from plain numbers."""
+        if image_width <= 0 or image_height <= 0:
+            raise InvalidDetections(
+                f"an image of {image_width} x {image_height} pixels cannot hold detections"
+            )
         right, bottom, classes = image_width + 1, image_height + 1, len(labels)
         items: list[Detection] = []
-        for row in rows.astype(np.float64).tolist():
+        for row in table:
             x1, y1, x2, y2, score, class_id = row
             # No comparison with NaN holds, so this chain refuses whatever cannot be true.
             if not (-1 <= x1 < x2 <= right and -1 <= y1 < y2 <= bottom and 0 <= score <= 1
                     and 0 <= class_id < classes and class_id.is_integer()):  # fmt: skip
                 why = _why(row, image_width, image_height, classes)
-                raise InvalidDetections(f"detection {len(items)} {why}: {row}")
+                raise InvalidDetections(f"detection {len(items)} {why}: {list(row)}")
             items.append(Detection(x1, y1, x2, y2, score, int(class_id), labels[int(class_id)]))
         items.sort(key=_score, reverse=True)
         return cls(tuple(items), image_width, image_height)
@@ -96,16 +112,7 @@ def _score(detection: Detection) -> float:
     return detection.score
 
 
-def _check_table(rows: npt.NDArray[Any], width: int, height: int) -> None:
-    if width <= 0 or height <= 0:
-        raise InvalidDetections(f"an image of {width} x {height} pixels cannot hold detections")
-    if rows.ndim != 2 or rows.shape[1] != 6 or rows.dtype.kind not in "fiu":
-        raise InvalidDetections(
-            f"detections must be numbers of shape [n, 6], not {rows.dtype} {list(rows.shape)}"
-        )
-
-
-def _why(row: list[float], width: int, height: int, classes: int) -> str:
+def _why(row: Row, width: int, height: int, classes: int) -> str:
     """What is wrong with a row that was refused."""
     x1, y1, x2, y2, score, class_id = row
     if not all(map(math.isfinite, row)):

@@ -73,8 +73,9 @@ def _corners(boxes: Table, spec: DetectorSpec) -> Table:
 
 def _each_object_once(table: Table, spec: DetectorSpec) -> Table:
     """Of boxes of one class that overlap by more than `nms_iou` the best stays."""
-    if not np.isfinite(table).all():
-        return table  # to be refused: suppression would hide it
+    known = (table[:, 5] >= 0) & (table[:, 5] < len(spec.labels))
+    if not (np.isfinite(table).all() and known.all()):
+        return table  # to be refused: suppression would hide it, or break on it
     table = table[np.argsort(-table[:, 4], kind="stable")[:MAX_CANDIDATES]]
     sizes = table[:, 2:4] - table[:, :2]
     boxes = np.concatenate((table[:, :2], sizes), axis=1)

@@ -16,13 +16,14 @@ from ai.core.errors import InvalidDetections, InvalidModelOutput
 from ai.core.geometry import Fit
 from ai.core.header import MAX_SIDE_PIXELS
 from ai.core.processing import finish
-from ai.triton.contract import DETECTIONS, IMAGE_SIZE, Contract, fits
+from ai.triton.contract import Contract, Promise, fits
+from ai.triton.described import Dims
 from ai.triton.wire import Answer, Output
 
 ROW = struct.Struct("<6f")
 NO_DETECTION = ROW.pack(*(-1.0,) * 6)  # every row after the last detection
 _SIZE = struct.Struct("<2i")
-_ITEM_BYTES = {"FP32": 4, "INT32": 4}
+ITEM_BYTES = 4  # of FP32 and of INT32
 
 
 def read(answer: Answer, contract: Contract, place: Fit | None) -> Detections:
@@ -34,15 +35,15 @@ def read(answer: Answer, contract: Contract, place: Fit | None) -> Detections:
 
 
 def _from_rows(answer: Answer, contract: Contract) -> Detections:
-    rows = _believed(answer, contract, DETECTIONS, "FP32", contract.answer_dims)
-    size = _believed(answer, contract, IMAGE_SIZE, "INT32", (2,))
+    rows, size = (_believed(answer, contract, promise) for promise in contract.promises)
     width, height = _SIZE.unpack(size.data)
     if max(width, height) > MAX_SIDE_PIXELS:
         raise InvalidDetections(f"a picture of {width} x {height} pixels does not exist")
-    found = np.frombuffer(_without_filling(rows.data), "<f4").reshape(-1, 6)
-    if (found[:, 4] < np.float32(contract.spec.score_floor)).any():
-        raise InvalidDetections(f"a score is under the floor of {contract.spec.score_floor}")
-    return Detections.from_rows(found, width, height, contract.spec.labels)
+    table = ROW.iter_unpack(_without_filling(rows.data))
+    found = Detections.from_table(table, width, height, contract.spec.labels)
+    if found.items and found.items[-1].score < contract.score_floor:
+        raise InvalidDetections(f"a score of {found.items[-1].score} is under the floor")
+    return found
 
 
 def _without_filling(rows: bytes) -> bytes:
@@ -56,7 +57,8 @@ def _without_filling(rows: bytes) -> bytes:
 
 
 def _from_raw(answer: Answer, contract: Contract, place: Fit) -> Detections:
-    output = _believed(answer, contract, contract.spec.output_name, "FP32", contract.answer_dims)
+    (promise,) = contract.promises
+    output = _believed(answer, contract, promise)
     shape = output.shape[1:] if contract.batched else output.shape
     raw: npt.NDArray[np.float32] = np.frombuffer(output.data, "<f4").reshape(shape)
     if not raw.any():
@@ -67,22 +69,26 @@ def _from_raw(answer: Answer, contract: Contract, place: Fit) -> Detections:
         return finish(raw, place, contract.spec)
 
 
-def _believed(answer: Answer, contract: Contract, name: str, datatype: str, dims: tuple[int, ...]) -> Output:
-    """The output of this name, if its type, shape and length are what was promised."""
-    output = answer.outputs.get(name)
+def _believed(answer: Answer, contract: Contract, promise: Promise) -> Output:
+    """The output that was promised, if its type, shape and length are."""
+    output = answer.outputs.get(promise.name)
     if output is None:
-        raise InvalidModelOutput(f"{_who(answer, contract)} answers without {name!r}.")
-    promised = contract.shaped(*dims)
-    if output.datatype != datatype or not fits(promised, output.shape) or any(n < 0 for n in output.shape):
+        raise InvalidModelOutput(f"{_who(answer, contract)} answers without {promise.name!r}.")
+    shape, size = output.shape, len(output.data)
+    if output.datatype != promise.datatype or not _fits(promise.shape, shape):
         raise InvalidModelOutput(
-            f"{_who(answer, contract)} answers {name!r} as {output.datatype} {list(output.shape)};"
-            f" promised was {datatype} {list(promised)}."
+            f"{_who(answer, contract)} answers {promise.name} {output.datatype} {list(shape)[:9]};"
+            f" promised was {promise}."
         )
-    if len(output.data) != math.prod(output.shape) * _ITEM_BYTES[datatype]:
+    if size != math.prod(shape) * ITEM_BYTES:
         raise InvalidModelOutput(
-            f"{_who(answer, contract)} answers {name!r} of {list(output.shape)} in {len(output.data)} bytes."
+            f"{_who(answer, contract)} answers {promise.name!r} of {list(shape)} in {size} bytes."
         )
     return output
+
+
+def _fits(promised: Dims, shape: Dims) -> bool:
+    return promised == shape or (fits(promised, shape) and all(size >= 0 for size in shape))
 
 
 def _who(answer: Answer, contract: Contract) -> str:

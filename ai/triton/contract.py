@@ -13,13 +13,27 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from ai.core.errors import InvalidSpec, ModelNotFound
 from ai.core.spec import DetectorSpec
-from ai.triton.described import Dims, ModelConfig
+from ai.triton.described import Dims, ModelConfig, TensorConfig
 
 DETECTOR = "detector"  # the configuration's parameter that carries the spec
 IMAGE, DETECTIONS, IMAGE_SIZE = "image", "detections", "image_size"
 DATATYPES = MappingProxyType({"uint8": "UINT8", "float32": "FP32"})
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An output as it must come."""
+
+    name: str
+    datatype: str
+    shape: Dims
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.datatype} {list(self.shape)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +45,9 @@ class Contract:
     input_name: str
     datatype: str
     batched: bool  # every shape begins with the number of pictures, which is one
-    outputs: tuple[str, ...]
-    answer_dims: Dims  # of the first output, for one picture; -1 is any
+    promises: tuple[Promise, ...]  # the detections and the picture's size, or the network's own answer
+    outputs: tuple[str, ...]  # their names
+    score_floor: float  # as the nearest number that 32 bits can say
 
     def shaped(self, *dims: int) -> Dims:
         return (1, *dims) if self.batched else dims
@@ -46,7 +61,7 @@ class Contract:
 
 def contract_of(model: str, version: str, config: ModelConfig, specs: Mapping[str, DetectorSpec]) -> Contract:
     """ModelNotFound, in words, for a model that is not a detector of a form we know."""
-    spec = _carried_spec(model, config) or specs.get(model)
+    spec = specs.get(model) or _carried_spec(model, config)
     needed = config.needed_inputs
     if len(needed) == 1 and spec is not None:
         found = _encoded(model, version, config, spec) or _pixels(model, version, config, spec)
@@ -64,9 +79,7 @@ def _encoded(model: str, version: str, config: ModelConfig, spec: DetectorSpec) 
         return None
     if rows.dims[0] <= 0:  # without a fixed number of rows, no bytes at all would read as an empty scene
         return None
-    outputs = (DETECTIONS, IMAGE_SIZE)
-    batched = config.max_batch_size > 0
-    return Contract(model, version, spec, True, IMAGE, "UINT8", batched, outputs, rows.dims)
+    return _contract(model, version, spec, image, config.max_batch_size > 0, (rows, size))
 
 
 def _pixels(model: str, version: str, config: ModelConfig, spec: DetectorSpec) -> Contract | None:
@@ -76,13 +89,35 @@ def _pixels(model: str, version: str, config: ModelConfig, spec: DetectorSpec) -
     if (images.name, images.datatype) != (spec.input_name, DATATYPES[spec.input_type]):
         return None
     batched = config.max_batch_size > 0
-    dims, answer_dims = images.dims, answer.dims
-    if not batched and len(dims) == 4 and dims[0] in (1, -1):  # an export that keeps the batch to itself
-        batched, dims, answer_dims = True, dims[1:], answer_dims[1:]
-    if not fits(dims, (3, spec.input_height, spec.input_width)):
+    if not batched and len(images.dims) == 4 and images.dims[0] in (1, -1):
+        # An export that keeps the batch to itself.
+        batched, images, answer = True, images.of_one_picture, answer.of_one_picture
+    if not fits(images.dims, (3, spec.input_height, spec.input_width)):
         return None
-    outputs = (spec.output_name,)
-    return Contract(model, version, spec, False, images.name, images.datatype, batched, outputs, answer_dims)
+    return _contract(model, version, spec, images, batched, (answer,))
+
+
+def _contract(
+    model: str,
+    version: str,
+    spec: DetectorSpec,
+    takes: TensorConfig,
+    batched: bool,
+    answers: tuple[TensorConfig, ...],
+) -> Contract:
+    one = (1,) if batched else ()
+    return Contract(
+        model=model,
+        version=version,
+        spec=spec,
+        encoded=takes.name == IMAGE and takes.dims == (-1,),
+        input_name=takes.name,
+        datatype=takes.datatype,
+        batched=batched,
+        promises=tuple(Promise(tensor.name, tensor.datatype, one + tensor.dims) for tensor in answers),
+        outputs=tuple(tensor.name for tensor in answers),
+        score_floor=float(np.float32(spec.score_floor)),
+    )
 
 
 def fits(declared: Dims, actual: Dims) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -45,6 +45,10 @@ class TensorConfig:
     @property
     def datatype(self) -> str:
         return self.data_type.removeprefix("TYPE_")
+
+    @property
+    def of_one_picture(self) -> TensorConfig:
+        return replace(self, dims=self.dims[1:])
 
     def __str__(self) -> str:
         return f"{self.name} {self.datatype} {list(self.dims)}"
