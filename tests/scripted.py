@@ -36,7 +36,8 @@ TIMEOUT_S = 20.0  # of calls that are meant to be answered
 BOX = [10.0, 20.0, 110.0, 220.0, 0.75, 1.0]
 SIZE = [640, 480]
 
-LONE, BATCHED, IMPATIENT, PIXELS, FLOATS = "lone_jpeg", "batched_jpeg", "impatient_jpeg", "pixels", "floats"
+LONE, BATCHED, IMPATIENT = "lone_jpeg", "batched_jpeg", "impatient_jpeg"
+PIXELS, FLOATS, OWN = "pixels", "floats", "own"
 
 FLOAT_SPEC = DetectorSpec.from_table(
     {**SPEC.to_table(), "input_type": "float32", "pixel_scale": 1 / 255, "pixel_mean": [0.5] * 3,
@@ -108,9 +109,9 @@ BRIGHT_CODE = """
 def write_repository(repository: Path) -> None:
     jpeg(repository, LONE, max_batch=1, queue_size=4)
     jpeg(repository, BATCHED, max_batch=8, queue_size=256, delay_us=20_000)
-    jpeg(repository, IMPATIENT, max_batch=1, queue_size=4, queue_timeout_us=100_000)
     _bright(repository, PIXELS, SPEC, "UINT8", 200, "[box, score, kind]")
     _bright(repository, FLOATS, FLOAT_SPEC, "FP32", 1.5, "[kind, box, score]")
+    _own(repository)
 
 
 def jpeg(
@@ -155,6 +156,16 @@ def _bright(
         {carried(spec)}
     """
     python_model(repository, name, BRIGHT_CODE.format(threshold=threshold, order=order), config)
+
+
+def _own(repository: Path) -> None:
+    config = f"""
+        input {{ name: "images" data_type: TYPE_UINT8 dims: [1, 3, {SPEC.input_height}, {SPEC.input_width}] }}
+        output {{ name: "rows" data_type: TYPE_FP32 dims: [1, 5, 6] }}
+        output {{ name: "masks" data_type: TYPE_FP32 dims: [1, 5, 160, 160] }}
+    """
+    code = BRIGHT_CODE.format(threshold=200, order="[box, score, kind]")
+    python_model(repository, OWN, code, config)
 
 
 def carried(spec: DetectorSpec) -> str:

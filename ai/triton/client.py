@@ -127,17 +127,21 @@ class TritonClient:
         """Everything that `model` sees at or over its score floor, within `timeout_s`, all steps included."""
         ends_at = self._loop.time() + timeout_s
         contract = self._contracts.known(model) or await self._contracts.read(model, ends_at)
-        data, shape, place = await self._as_asked(contract, image, ends_at)
+        data, shape, place = (
+            (image, (len(image),), None)
+            if contract.encoded
+            else await self._prepare(contract, image, ends_at)
+        )
         question = Question(
-            model=model,
-            input_name=contract.input_name,
-            datatype=contract.datatype,
-            shape=contract.shaped(*shape),
-            data=data,
-            outputs=contract.outputs,
-            priority=priority,
-            request_id=request_id if is_sendable(request_id) else "",
-            headers=passed_on(headers, request_id),
+            model,
+            contract.input_name,
+            contract.datatype,
+            contract.shaped(*shape),
+            data,
+            contract.outputs,
+            priority,
+            request_id if is_sendable(request_id) else "",
+            passed_on(headers, request_id),
         )
         try:
             answer = await self._wire.infer(question, self._left_s(ends_at))
@@ -191,12 +195,10 @@ class TritonClient:
             return False
         return True
 
-    async def _as_asked(
+    async def _prepare(
         self, contract: Contract, image: Bytes, ends_at: float
-    ) -> tuple[Bytes, tuple[int, ...], Fit | None]:
-        """The tensor's bytes and shape, and where the picture lies in it, if it had to be fitted into pixels."""
-        if contract.encoded:
-            return image, (len(image),), None
+    ) -> tuple[bytes, tuple[int, ...], Fit | None]:
+        """Pixels, their shape, and where the picture lies in them."""
         if self._closed:
             raise Unavailable("The client is closed.")
         try:

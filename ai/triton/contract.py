@@ -46,7 +46,7 @@ class Contract:
     datatype: str
     batched: bool  # every shape begins with the number of pictures, which is one
     promises: tuple[Promise, ...]  # the detections and the picture's size, or the network's own answer
-    outputs: tuple[str, ...]  # their names
+    outputs: tuple[str, ...]  # to be asked for by name; none where the model has no others
     score_floor: float  # as the nearest number that 32 bits can say
 
     def shaped(self, *dims: int) -> Dims:
@@ -79,7 +79,7 @@ def _encoded(model: str, version: str, config: ModelConfig, spec: DetectorSpec) 
         return None
     if rows.dims[0] <= 0:  # without a fixed number of rows, no bytes at all would read as an empty scene
         return None
-    return _contract(model, version, spec, image, config.max_batch_size > 0, (rows, size))
+    return _contract(model, version, spec, image, config, config.max_batch_size > 0, (rows, size))
 
 
 def _pixels(model: str, version: str, config: ModelConfig, spec: DetectorSpec) -> Contract | None:
@@ -94,7 +94,7 @@ def _pixels(model: str, version: str, config: ModelConfig, spec: DetectorSpec) -
         batched, images, answer = True, images.of_one_picture, answer.of_one_picture
     if not fits(images.dims, (3, spec.input_height, spec.input_width)):
         return None
-    return _contract(model, version, spec, images, batched, (answer,))
+    return _contract(model, version, spec, images, config, batched, (answer,))
 
 
 def _contract(
@@ -102,6 +102,7 @@ def _contract(
     version: str,
     spec: DetectorSpec,
     takes: TensorConfig,
+    config: ModelConfig,
     batched: bool,
     answers: tuple[TensorConfig, ...],
 ) -> Contract:
@@ -115,7 +116,7 @@ def _contract(
         datatype=takes.datatype,
         batched=batched,
         promises=tuple(Promise(tensor.name, tensor.datatype, one + tensor.dims) for tensor in answers),
-        outputs=tuple(tensor.name for tensor in answers),
+        outputs=tuple(tensor.name for tensor in answers) if len(config.output) > len(answers) else (),
         score_floor=float(np.float32(spec.score_floor)),
     )
 

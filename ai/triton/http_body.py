@@ -51,8 +51,11 @@ def encode(question: Question, timeout_s: float) -> tuple[bytes, int]:
                 "parameters": {"binary_data_size": len(question.data)},
             }
         ],
-        "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in question.outputs],
     }
+    if question.outputs:
+        head["outputs"] = [{"name": name, "parameters": {"binary_data": True}} for name in question.outputs]
+    else:
+        parameters["binary_data_output"] = True
     if question.request_id:
         head["id"] = question.request_id
     text = json.dumps(head).encode()

@@ -31,7 +31,7 @@ class Question(NamedTuple):
     datatype: str
     shape: tuple[int, ...]
     data: Bytes
-    outputs: tuple[str, ...]
+    outputs: tuple[str, ...]  # none: all that the model has
     priority: int = 0  # 1 goes before 2; 0 leaves it to the model's configuration
     request_id: str = ""
     headers: Headers = ()

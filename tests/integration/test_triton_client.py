@@ -32,6 +32,7 @@ from tests.scripted import (
     BOX,
     FLOATS,
     LONE,
+    OWN,
     PIXELS,
     SIZE,
     TIMEOUT_S,
@@ -103,27 +104,17 @@ async def test_a_model_that_takes_pixels_is_not_asked_about_what_is_no_picture(c
         await client.detect(PIXELS, b"no picture", timeout_s=TIMEOUT_S)
 
 
-async def test_a_model_of_the_users_own_needs_a_spec_from_him(tmp_path):
-    config = (
-        "max_batch_size: 0\n"
-        f'input {{ name: "images" data_type: TYPE_UINT8 dims: [1, 3, {scripted.SPEC.input_height}, '
-        f"{scripted.SPEC.input_width}] }}\n"
-        'output { name: "rows" data_type: TYPE_FP32 dims: [1, 5, 6] }'
-    )
-    code = scripted.BRIGHT_CODE.format(threshold=200, order="[box, score, kind]")
-    scripted.python_model(tmp_path, "own", code, config)
-    image = np.full((64, 96, 3), 255, np.uint8)
-    encoded = cv2.imencode(".png", image)[1].tobytes()
-    with running_triton(tmp_path) as triton:
-        async with client_of(triton, "grpc") as stranger:
-            with pytest.raises(ModelNotFound, match=r"images UINT8 \[1, 3, 64, 96\].*no spec was given"):
-                await stranger.detect("own", encoded, timeout_s=TIMEOUT_S)
-        async with client_of(triton, "grpc", specs={"own": scripted.SPEC}) as client:
-            found = await client.detect("own", encoded, timeout_s=TIMEOUT_S)
-            assert boxes_of(found)[0][:4] == [0, 0, 96, 64]
-        async with client_of(triton, "http", specs={"own": scripted.FLOAT_SPEC}) as wrong:
-            with pytest.raises(ModelNotFound, match=r"wanted is .*images FP32 \[3, 64, 96\] in"):
-                await wrong.detect("own", encoded, timeout_s=TIMEOUT_S)
+async def test_a_model_of_the_users_own_needs_a_spec_from_him(triton, client, protocol):
+    """One with the batch in its shape, an output that nobody asked for, and nothing of ours in its configuration."""
+    encoded = cv2.imencode(".png", np.full((64, 96, 3), 255, np.uint8))[1].tobytes()
+    with pytest.raises(ModelNotFound, match=r"images UINT8 \[1, 3, 64, 96\].*no spec was given"):
+        await client.detect(OWN, encoded, timeout_s=TIMEOUT_S)
+    async with client_of(triton, protocol, specs={OWN: scripted.SPEC}) as told:
+        found = await told.detect(OWN, encoded, timeout_s=TIMEOUT_S)
+        assert boxes_of(found)[0][:4] == [0, 0, 96, 64]
+    async with client_of(triton, protocol, specs={OWN: scripted.FLOAT_SPEC}) as wrong:
+        with pytest.raises(ModelNotFound, match=r"wanted is .*images FP32 \[3, 64, 96\] in"):
+            await wrong.detect(OWN, encoded, timeout_s=TIMEOUT_S)
 
 
 # --- batches and queues -----------------------------------------------------------------------------------

@@ -65,8 +65,14 @@ def test_a_http_body_is_a_head_and_the_picture():
     (tensor,) = head["inputs"]
     assert (tensor["name"], tensor["datatype"], tensor["shape"]) == ("image", "UINT8", [1, 3])
     assert tensor["parameters"] == {"binary_data_size": 3}
-    assert [output["name"] for output in head["outputs"]] == ["a", "b"]
-    assert all(output["parameters"] == {"binary_data": True} for output in head["outputs"])
+    assert head["outputs"] == [{"name": name, "parameters": {"binary_data": True}} for name in "ab"]
+
+
+def test_outputs_that_are_not_named_are_asked_for_as_bytes_too():
+    body, head_bytes = http_body.encode(QUESTION._replace(outputs=(), priority=0, request_id=""), 1)
+    head = json.loads(body[:head_bytes])
+    assert head["parameters"] == {"timeout": 1_000_000, "binary_data_output": True}
+    assert set(head) == {"parameters", "inputs"}
 
 
 def test_headers_are_passed_on_by_name_and_only_if_they_can_be_sent():
