@@ -35,6 +35,12 @@ class Batching:
     queue_size: int
     ordered: bool = False
 
+    def within(self, spec: DetectorSpec) -> Batching:
+        """As it is, but for a network that cannot take so many at once."""
+        largest = min(self.max_batch, spec.serving.max_batch or self.max_batch)
+        preferred = tuple(size for size in self.preferred if size <= largest) or (largest,)
+        return replace(self, max_batch=largest, preferred=preferred)
+
     def for_spec(self, spec: DetectorSpec) -> Batching:
         """What the detector's own spec asks for goes before the engine's habits."""
         serving = spec.serving

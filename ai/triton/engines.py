@@ -17,7 +17,7 @@ def build_engine(served: Served, version: Path, threads: int, device_id: str = "
     if served.engine == "openvino":
         from ai.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415
 
-        return OpenVinoEngine(graph, served.precision, threads)
+        return OpenVinoEngine(graph, "f32" if served.precision == "int8" else served.precision, threads)
     if served.engine == "onnxruntime":
         from ai.engines.onnxruntime_engine import OnnxRuntimeEngine  # noqa: PLC0415
 

@@ -96,7 +96,9 @@ def _add(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
 
 def _parity(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
     known = catalogue.all_sources(settings.crossfade_var)
-    sources = {name: known[name]() for name in catalogue.choose(known, args.detectors)}
+    built = [name for name in known if (settings.triton_repository / f"{name}_jpeg").is_dir()]
+    names = catalogue.choose(known, args.detectors or built)
+    sources = {name: known[name]() for name in names}
     options = ParityOptions(args.scenes, args.images, args.labels, tuple(args.batches), args.output)
     return run_parity(settings, sources, options, print)
 
@@ -164,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parity = commands.add_parser(
         "parity", parents=[common], help="does Triton see what legacy sees? exit status 1 if not",
     )  # fmt: skip
-    parity.add_argument("detectors", nargs="*", metavar="DETECTOR", help="default: all")
+    parity.add_argument("detectors", nargs="*", metavar="DETECTOR", help="default: all that are built")
     parity.add_argument(
         "--scenes", type=int,
         help=f"how many pictures (default: {SCENES_ON_CPU}, for a GPU {SCENES_ON_GPU}, of a folder all)",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from ai.demo.scoring import Truth
 # Landscape, portrait and square; wider and taller than a network's input, and smaller; odd numbers of pixels.
 SIZES = ((640, 360), (960, 540), (1280, 720), (640, 480), (405, 720), (1001, 667), (500, 500), (333, 251))
 JPEG_QUALITY = 90
+DRAWN_HERE = 100  # a tenth of a second each; a fresh process takes seconds to start
 SURE = 0.25  # from here on a detection of the reference may stand for a label
 
 Tell = Callable[[str], None]
@@ -80,12 +82,21 @@ def truth_of(detections: Detections) -> Truth:
 def drawn(count: int, tell: Tell) -> LabelledSet:
     """Scenes that no training saw, of places, figures and weather that no training saw."""
     pictures = []
-    with ProcessPoolExecutor(_processes(), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        for picture in pool.map(_draw, range(count), chunksize=4):
-            pictures.append(picture)
-            if len(pictures) % 100 == 0:
-                tell(f"{len(pictures)} of {count} scenes drawn")
+    for picture in _all_drawn(count):
+        pictures.append(picture)
+        if len(pictures) % 100 == 0:
+            tell(f"{len(pictures)} of {count} scenes drawn")
     return LabelledSet("drawn scenes, held out from training", tuple(pictures), COCO_80)
+
+
+def _all_drawn(count: int) -> Iterator[Picture]:
+    """By several processes where that pays. Fresh ones: what forks beside gRPC's or an engine's threads may hang."""
+    if count <= DRAWN_HERE:
+        yield from map(_draw, range(count))
+        return
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(_processes(), fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        yield from pool.map(_draw, range(count), chunksize=4)
 
 
 def _draw(seed: int) -> Picture:

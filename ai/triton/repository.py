@@ -59,6 +59,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Built:
+    detector: str
     model: str
     version: int
     changed: bool
@@ -83,7 +84,7 @@ def build(
     try:
         for name, source in sources.items():
             for model in _models(name, source, options):
-                one = workshop.build(model)
+                one = workshop.build(name, model)
                 tell(f"{one.model}: version {one.version} {'built' if one.changed else 'is up to date'}")
                 built.append(one)
     finally:
@@ -102,8 +103,8 @@ def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
     if "raw" in options.also and source.raw is not None and options.engine != "tensorrt":
         yield _python_model(f"{name}_raw", "tensor", source.raw(), batching, options)
     if "tiers" in options.also:
-        yield _python_model(f"{name}_jpeg_streaming", "jpeg", source, STREAMING, options)
-        yield _python_model(f"{name}_jpeg_batch", "jpeg", source, BATCH, options)
+        yield _python_model(f"{name}_jpeg_streaming", "jpeg", source, STREAMING.within(source.spec), options)
+        yield _python_model(f"{name}_jpeg_batch", "jpeg", source, BATCH.within(source.spec), options)
 
 
 def _python_model(name: str, kind: Kind, source: Source, batching: Batching, options: Options) -> _Model:
@@ -147,16 +148,16 @@ class _Workshop:
         self.options = options
         self._bench = repository / ".workshop.part"
 
-    def build(self, model: _Model) -> Built:
+    def build(self, detector: str, model: _Model) -> Built:
         folder = self.repository / model.plan.name
         fingerprint = _fingerprint(model, self.options)
         known = versions.numbers(folder)
         if known and _fingerprint_of(folder / str(known[-1])) == fingerprint:
-            return Built(model.plan.name, known[-1], changed=False)
+            return Built(detector, model.plan.name, known[-1], changed=False)
         _write_aside(folder / "warmup" / model.plan.warm_up_file, model.plan.warm_up)
         number = versions.add(folder, lambda aside: self._fill(aside, model, fingerprint))
         versions.forget_old(folder)
-        return Built(model.plan.name, number, changed=True)
+        return Built(detector, model.plan.name, number, changed=True)
 
     def close(self) -> None:
         shutil.rmtree(self._bench, ignore_errors=True)

@@ -69,6 +69,13 @@ def test_the_tiers_differ_where_they_should(tmp_path):
     assert (batch.max_batch_size, batch.dynamic_batching.max_queue_delay_microseconds) == (128, 5000)
 
 
+def test_no_tier_asks_more_of_a_network_than_it_can_take(tmp_path):
+    spec = replace(SPEC, serving=Serving(max_batch=1))
+    built(tmp_path, tiny_source(tmp_path, spec=spec), also=("tiers",))
+    for path in tmp_path.glob("*/config.pbtxt"):
+        assert read_config(path).max_batch_size == 1
+
+
 def test_what_the_spec_says_of_serving_goes_before_the_engine_s_habits(tmp_path):
     spec = replace(SPEC, serving=Serving(instances=3, max_batch=2, queue_delay_ms=30))
     built(tmp_path, tiny_source(tmp_path, spec=spec))

@@ -1,0 +1,47 @@
+"""INT8 is an approximation: it is kept only with its parity figure, and only if that is small enough.
+
+The detector is built aside and served there for the comparison; the repository sees it when it has passed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ai.triton import certificate, repository
+from ai.triton.certificate import FILE, Certificate
+from ai.triton.parity import ParityOptions, run_parity
+from ai.triton.repository import Built, CannotBuild, Options
+from ai.triton.settings import EmbeddedSettings
+from ai.triton.source import Source
+
+Tell = Callable[[str], None]
+
+
+def figure_of(
+    settings: EmbeddedSettings, name: str, source: Source, options: Options, max_loss: float, tell: Tell
+) -> Certificate:
+    """What parity says of this build; CannotBuild if mAP differs by more than `max_loss`."""
+    settings.crossfade_var.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=settings.crossfade_var) as folder:
+        alone = settings.model_copy(
+            update={"triton_repository": Path(folder) / "models", "crossfade_var": Path(folder)}
+        )
+        repository.build(alone.triton_repository, {name: source}, options, tell)
+        run_parity(alone, {name: source}, ParityOptions(output=Path(folder) / "parity"), tell)
+        found = next((Path(folder) / "parity" / name).glob(f"*/{FILE}"), None)
+        if found is None:
+            raise CannotBuild(f"{name} in {options.precision} could not be compared: see above")
+        figure = certificate.load(found)
+    lost = abs(figure.worst_map_difference)
+    if lost > max_loss:
+        raise CannotBuild(
+            f"{name} in {options.precision} is not kept: mAP differs by {lost:.4f}, and --max-loss is {max_loss:g}"
+        )
+    return figure
+
+
+def keep_figure(folder: Path, built: Built, figure: Certificate) -> None:
+    """Beside the version that it speaks of."""
+    (folder / built.model / str(built.version) / FILE).write_text(figure.to_json(), encoding="utf-8")

@@ -1,0 +1,42 @@
+"""INT8 is kept only with its parity figure, and only if that is small enough."""
+
+from pathlib import Path
+
+import pytest
+
+from ai.triton import certificate, repository
+from ai.triton.certificate import FILE
+from ai.triton.engines import build_engine
+from ai.triton.repository import CannotBuild, Options
+from ai.triton.served import Served
+from ai.triton.settings import read_settings
+from ai.triton.trial import figure_of, keep_figure
+from tests import pictures
+from tests.tiny import tiny_source
+
+
+@pytest.fixture
+def calibrated(tmp_path) -> Options:
+    for number in range(8):
+        (tmp_path / f"{number}.jpg").write_bytes(pictures.jpeg(pictures.scene()))
+    return Options(precision="int8", calibration=tuple(sorted(tmp_path.glob("*.jpg"))))
+
+
+def test_an_int8_build_comes_with_its_figure_or_not_at_all(tmp_path, calibrated):
+    settings = read_settings(crossfade_var=tmp_path / "var", triton_repository=tmp_path / "models")
+    source, told = tiny_source(tmp_path), []
+
+    def figure(max_loss: float) -> certificate.Certificate:
+        return figure_of(settings, "tiny", source, calibrated, max_loss, told.append)
+
+    found = figure(max_loss=0.01)
+    assert found.subject.precision == "int8"
+    [built] = repository.build(settings.triton_repository, {"tiny": source}, calibrated, told.append)
+    keep_figure(settings.triton_repository, built, found)
+    version = settings.triton_repository / "tiny_jpeg" / "1"
+    assert certificate.load(version / FILE) == found
+    assert build_engine(Served.load(version), version, 1).device == "cpu"
+
+    with pytest.raises(CannotBuild, match=r"tiny in int8 is not kept: mAP differs by 0\.0000"):
+        figure(max_loss=-1)
+    assert not list(Path(settings.crossfade_var).glob("trial-*")), "nothing of a trial is left"
