@@ -91,7 +91,11 @@ def _add(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
         return 0
     sources = {name: catalogue.all_sources(settings.crossfade_var)[name]()}
     built = repository.build(settings.triton_repository, sources, Options(), print)
-    return _take_into_service(settings, built) or run_parity(settings, sources, ParityOptions(), print)
+    failed = _take_into_service(settings, built) or run_parity(settings, sources, ParityOptions(), print)
+    if failed:
+        print(f"If {name} knows other things than the drawn scenes show, compare on pictures that show them:\n"
+              f"  crossfade models parity {name} --images FOLDER --labels COCO.json")  # fmt: skip
+    return failed
 
 
 def _parity(args: argparse.Namespace, settings: EmbeddedSettings) -> int:

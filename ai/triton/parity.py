@@ -7,7 +7,8 @@ or one that is started for the occasion.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from ai.core.errors import BackendError, CrossfadeError
+from ai.engines.torch_engine import TorchEngine
 from ai.triton import parity_data, record, versions
 from ai.triton.certificate import FILE, PAGE, Certificate, Subject
 from ai.triton.client import TritonClient
@@ -54,7 +56,7 @@ def run_parity(
     models = {name: models_of(settings.triton_repository, name, source) for name, source in sources.items()}
     pictures = _pictures(options, _enough(settings.triton_repository, models), tell)
     output = options.output or settings.crossfade_var / "parity"
-    with _triton(settings, output, tell) as triton:
+    with _triton(settings, _needed(settings.triton_repository, models), output, tell) as triton:
         run = _Run(settings.triton_repository, triton, options.batches, pictures, output, tell)
         return asyncio.run(run.all_of(sources, models))
 
@@ -74,6 +76,13 @@ def models_of(repository: Path, name: str, source: Source) -> list[str]:
             f"{repository / name}_jpeg was built from other weights; run `crossfade models build {name}`"
         )
     raise CannotCompare(f"{repository} holds no model of {name}; run `crossfade models build {name}`")
+
+
+def _needed(repository: Path, models: Mapping[str, Sequence[str]]) -> set[str]:
+    """These, and those that they hand their pixels to."""
+    own = {model for found in models.values() for model in found}
+    served = [_served(repository / model, versions.numbers(repository / model)[-1]) for model in own]
+    return own | {one.tensor_model for one in served if one and one.tensor_model}
 
 
 def _served(folder: Path, version: int) -> Served | None:
@@ -109,17 +118,22 @@ def _pictures(options: ParityOptions, enough: int, tell: Tell) -> LabelledSet:
 
 
 @contextmanager
-def _triton(settings: EmbeddedSettings, output: Path, tell: Tell) -> Iterator[RunningTriton]:
-    """The one that runs with this repository; or a new one, on free ports, beside whatever else runs."""
+def _triton(
+    settings: EmbeddedSettings, models: Collection[str], output: Path, tell: Tell
+) -> Iterator[RunningTriton]:
+    """The one that runs with this repository; or a new one, on free ports, for these models alone."""
     running = record.running(settings.crossfade_var)
     if running is not None and Path(running.repository).resolve() == settings.triton_repository.resolve():
         yield running
         return
     own = {"triton_http_port": 0, "triton_grpc_port": 0, "triton_metrics_port": 0}
-    alone = settings.model_copy(update={**own, "crossfade_var": output / ".server"})
     tell("Starting a Triton for this")
-    with TritonServer(alone, tell) as server:
-        yield server.running
+    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
+        for model in models:
+            (Path(folder) / model).symlink_to((settings.triton_repository / model).absolute())
+        alone = {**own, "crossfade_var": output / ".server", "triton_repository": Path(folder)}
+        with TritonServer(settings.model_copy(update=alone), tell) as server:
+            yield server.running
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +156,7 @@ class _Run:
 
     async def _legacy(self, name: str, source: Source) -> Legacy:
         engine = source.reference()
-        kind = type(engine).__name__.removesuffix("Engine").lower()
+        kind = "torch" if isinstance(engine, TorchEngine) else "onnxruntime"
         self.tell(
             f"{name}: legacy ({kind} on {engine.device}) looks at {len(self.pictures.pictures)} pictures"
         )
