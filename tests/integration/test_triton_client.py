@@ -23,9 +23,9 @@ from ai.core.errors import (
     Unavailable,
 )
 from ai.core.sample import sample_jpeg
+from ai.triton.asking.grpc_wire import GrpcWire
+from ai.triton.asking.http_wire import HttpWire
 from ai.triton.client import Detected, TritonClient
-from ai.triton.grpc_wire import GrpcWire
-from ai.triton.http_wire import HttpWire
 from tests import scripted
 from tests.scripted import (
     BATCHED,
@@ -292,7 +292,7 @@ async def _ask_and_cancel(client: TritonClient, moments: random.Random) -> int:
         asyncio.create_task(client.detect(BATCHED, picture(), timeout_s=TIMEOUT_S)) for _ in range(AT_ONCE)
     ]
     for call in calls:
-        asyncio.get_running_loop().call_later(moments.uniform(0, 0.01), call.cancel)
+        asyncio.get_running_loop().call_later(moments.uniform(0, 0.04), call.cancel)
     ends = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(end) for end in ends} <= {asyncio.CancelledError, Detected, Overloaded}
     return sum(isinstance(end, asyncio.CancelledError) for end in ends)

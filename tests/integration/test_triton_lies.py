@@ -27,8 +27,8 @@ from ai.core.errors import (
     Unavailable,
 )
 from ai.core.sample import sample_jpeg
+from ai.triton.asking.wire import MAX_ANSWER_BYTES
 from ai.triton.client import Detected, TritonClient
-from ai.triton.wire import MAX_ANSWER_BYTES
 from tests.liars import ENCODED, PIXELS, GrpcLiar, HttpLiar, answer, configuration, http, metadata
 from tests.scripted import SPEC
 
@@ -81,6 +81,10 @@ def built(request) -> Iterator[Stage]:
         yield Stage(request.param, liar, url, runner, client)
         runner.run(client.close())
         runner.run(liar.stop())
+
+
+over_grpc = pytest.mark.parametrize("built", ["grpc"], indirect=True)
+over_http = pytest.mark.parametrize("built", ["http"], indirect=True)
 
 
 @pytest.fixture
@@ -397,9 +401,8 @@ GRPC_STATUSES = {
 }  # fmt: skip
 
 
+@over_grpc
 def test_every_status_of_grpc_is_one_of_ours(built):
-    if built.protocol != "grpc":
-        return
     for status in grpc.StatusCode:
         if status is grpc.StatusCode.OK:
             continue  # a server cannot abort with it
@@ -417,9 +420,8 @@ HTTP_STATUSES = {
 }  # fmt: skip
 
 
+@over_http
 def test_every_status_of_http_is_one_of_ours(built):
-    if built.protocol != "http":
-        return
     for status in (*range(201, 207), *range(301, 309), *range(400, 432), *range(500, 512), 599):
         for body in (b'{"error": "a sentence"}', b"a sentence", b'{"error": {}}', b"[]", b"", b"\xff" * 9999):
             built.liar.tell_the_truth()
@@ -446,27 +448,24 @@ HTTP_LIES: dict[str, tuple[bytes, type[BackendError]]] = {
 }  # fmt: skip
 
 
+@over_http
 @pytest.mark.parametrize(("reply", "kind"), HTTP_LIES.values(), ids=HTTP_LIES.keys())
 def test_what_is_no_answer_over_http_is_an_error_of_ours(built, reply, kind):
-    if built.protocol != "http":
-        return
     built.liar.tell_the_truth()
     built.liar.reply = reply
     assert type(built.outcome()) is kind
 
 
-def test_a_server_that_drips_is_ended_by_the_deadline(built):
+@over_http
+def test_a_server_that_drips_is_ended_by_the_deadline(stage):
     """Each byte comes in time; all of them do not."""
-    if built.protocol != "http":
-        return
-    built.liar.tell_the_truth()
-    built.liar.drip_s = 0.02
+    stage.liar.drip_s = 0.02
     begun = time.perf_counter()
     with pytest.raises(DeadlineExceeded):
-        built.detect(timeout_s=0.3)
+        stage.detect(timeout_s=0.3)
     assert time.perf_counter() - begun < 0.4
-    built.liar.tell_the_truth()
-    assert isinstance(built.outcome(), Detected)
+    stage.liar.tell_the_truth()
+    assert isinstance(stage.outcome(), Detected)
 
 
 # --- what is passed on ------------------------------------------------------------------------------------
