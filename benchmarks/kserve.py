@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from ai.triton.http_body import decode, encode
-from ai.triton.wire import Question
+from ai.triton.asking.http_body import decode, encode
+from ai.triton.asking.wire import Question
 from benchmarks.loadgen import TIMEOUT_S
 from benchmarks.suite import Ask
 

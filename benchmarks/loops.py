@@ -16,11 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ai.core.detections import Detections
-from ai.triton import catalogue
-from ai.triton.engines import build_engine, usable_threads
-from ai.triton.pipeline import Pipeline
-from ai.triton.served import Served
-from ai.triton.source import Source
+from ai.triton.building import catalogue
+from ai.triton.building.source import Source
+from ai.triton.inside.engines import build_engine, usable_threads
+from ai.triton.inside.pipeline import Pipeline
+from ai.triton.stored.served import Served
 from benchmarks.comparison import REFERENCE, Pace
 
 BATCHES = (1, 8)

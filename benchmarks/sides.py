@@ -19,10 +19,12 @@ import openvino as ov
 from ai.core.spec import Serving
 from ai.demo.scenes import draw_scene
 from ai.engines.openvino_engine import require_precision
-from ai.triton import record, repository, versions
-from ai.triton.config import read_config
+from ai.triton import repository
+from ai.triton.building.source import Source
+from ai.triton.embedded import record
 from ai.triton.repository import Options
-from ai.triton.source import Source
+from ai.triton.stored import versions
+from ai.triton.stored.config import read_config
 from benchmarks import kserve
 from benchmarks.processes import Program, Server, do_nothing
 from benchmarks.suite import LEGACY, Ask

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from ai.triton import catalogue
-from ai.triton.source import Source
+from ai.triton.building import catalogue
+from ai.triton.building.source import Source
 from benchmarks.baseline import CEILING_S, commit
 from benchmarks.comparison import BASE, SCHEMA, Comparison, Pace, Settings, loops_of, ratios_of, rows_of
 from benchmarks.comparison_plot import draw

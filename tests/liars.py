@@ -57,6 +57,7 @@ class GrpcLiar:
     """Answers ModelInfer with the bytes of `answer`, or with `status`; describes its models as `config` says."""
 
     def __init__(self) -> None:
+        self.answered = 0
         self.tell_the_truth()
 
     def tell_the_truth(self) -> None:
@@ -86,6 +87,7 @@ class GrpcLiar:
         await self.server.stop(None)
 
     async def _ModelInfer(self, request: bytes, context: Any) -> bytes:
+        self.answered += 1
         self.asked = pb.ModelInferRequest.FromString(request)
         self.headers = dict(context.invocation_metadata())
         if self.status is not None:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ai.core.spec import DetectorSpec
 from ai.engines.onnxruntime_engine import OnnxRuntimeEngine
-from ai.triton.source import Source
+from ai.triton.building.source import Source
 
 Rows = Sequence[tuple[float, float, float, float, float, float]]
 

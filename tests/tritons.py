@@ -15,13 +15,13 @@ from textwrap import dedent
 
 import httpx
 
-from ai.triton import wheel
-from ai.triton.launch import Plan, wait_until_it_listens
-from ai.triton.ports import settle
-from ai.triton.process import TritonProcess, marked
-from ai.triton.record import RunningTriton as Record
-from ai.triton.record import grpc_admin, http_admin
-from ai.triton.server_log import ServerLog
+from ai.triton.embedded import wheel
+from ai.triton.embedded.launch import Plan, wait_until_it_listens
+from ai.triton.embedded.ports import settle
+from ai.triton.embedded.process import TritonProcess, marked
+from ai.triton.embedded.record import RunningTriton as Record
+from ai.triton.embedded.record import grpc_admin, http_admin
+from ai.triton.embedded.server_log import ServerLog
 
 START_TIMEOUT_S = 60
 

@@ -12,11 +12,12 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ai.core.spec import DetectorSpec
+from ai.engines.engine import Engine
 from ai.serving import docs
 from ai.serving.detection import Detection
 from ai.serving.metrics import ServiceMetrics
 from ai.serving.problems import Problem, answer_problem
-from ai.serving.runtime import Engine, Runtime
+from ai.serving.runtime import Runtime
 from ai.serving.settings import ServiceSettings
 
 

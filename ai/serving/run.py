@@ -10,9 +10,9 @@ import uvicorn
 
 from ai.core.errors import BadSetting
 from ai.engines.detector import TorchDetector
+from ai.engines.engine import Engine
 from ai.engines.weights import WeightsNotFound
 from ai.serving.app import create_app
-from ai.serving.runtime import Engine
 from ai.serving.settings import read_settings
 
 KEEP_ALIVE_S = 20  # the backend's own connections expire before that

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from ai.core.image import ImageLimits, decode
 from ai.core.processing import Prepared, finish, prepare
 from ai.core.sample import sample_jpeg
 from ai.core.spec import DetectorSpec
+from ai.engines.engine import Engine
 from ai.serving.intake import Image
 from ai.serving.problems import Busy, Late
 
@@ -36,13 +37,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 State = Literal["loading", "ready", "failed"]
-
-
-class Engine(Protocol):
-    @property
-    def device(self) -> object: ...
-
-    def infer(self, pixels: npt.NDArray[np.uint8], /) -> Rows: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ import triton_python_backend_utils as pb
 
 from ai.core.detections import Detections
 from ai.core.errors import InvalidImage
-from ai.triton.engines import build_engine, build_pipeline, usable_threads
-from ai.triton.pipeline import Outcome, rows_of
-from ai.triton.served import NotServable, Served
-from ai.triton.source import Engine
+from ai.engines.engine import Engine
+from ai.triton.inside.engines import build_engine, build_pipeline, usable_threads
+from ai.triton.inside.pipeline import Outcome, rows_of
+from ai.triton.stored.served import NotServable, Served
 
 
 class TritonPythonModel:

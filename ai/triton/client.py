@@ -27,10 +27,10 @@ from ai.core.geometry import Fit
 from ai.core.header import Bytes
 from ai.core.sample import sample_jpeg
 from ai.core.spec import DetectorSpec
-from ai.triton import answers
-from ai.triton.contract import Contract
-from ai.triton.contracts import Contracts
-from ai.triton.described import (
+from ai.triton.asking import answers
+from ai.triton.asking.contract import Contract
+from ai.triton.asking.contracts import Contracts
+from ai.triton.asking.described import (
     INDEX,
     METADATA,
     STATISTICS,
@@ -39,10 +39,10 @@ from ai.triton.described import (
     ModelStatistics,
     described,
 )
-from ai.triton.grpc_wire import GrpcWire
-from ai.triton.http_wire import HttpWire
-from ai.triton.pixels import tensor_of
-from ai.triton.wire import Answer, Question, Wire, is_sendable, passed_on
+from ai.triton.asking.grpc_wire import GrpcWire
+from ai.triton.asking.http_wire import HttpWire
+from ai.triton.asking.pixels import tensor_of
+from ai.triton.asking.wire import Answer, Question, Wire, is_sendable, passed_on
 
 HEALTH_TIMEOUT_S = 2.0
 CONTROL_TIMEOUT_S = 5.0
@@ -148,7 +148,7 @@ class TritonClient:
             if answer.model_version != contract.version:
                 contract = await self._answered(contract, answer, ends_at)
             return Detected(answers.read(answer, contract, place), model, answer.model_version)
-        except (Refused, ModelNotFound, InvalidModelOutput):
+        except (Refused, ModelNotFound, InvalidModelOutput, Unavailable):
             self._contracts.doubt(contract)
             raise
 

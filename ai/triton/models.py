@@ -14,12 +14,14 @@ from pathlib import Path
 from ai.core.errors import CrossfadeError
 from ai.engines.quantize import pictures_in
 from ai.engines.weights import WeightsNotFound, WrongWeights
-from ai.triton import added, catalogue, record, repository
-from ai.triton.activation import activate
-from ai.triton.inventory import inventory
+from ai.triton import repository
+from ai.triton.building import added, catalogue
+from ai.triton.building.activation import activate
+from ai.triton.building.inventory import inventory
+from ai.triton.embedded import record
+from ai.triton.embedded.settings import EmbeddedSettings, read_settings
 from ai.triton.parity import SCENES_ON_CPU, SCENES_ON_GPU, ParityOptions, run_parity
 from ai.triton.repository import ALSO, BUILD_ENGINES, Built, CannotBuild, Options
-from ai.triton.settings import EmbeddedSettings, read_settings
 from ai.triton.trial import figure_of, keep_figure
 
 PRECISIONS = ("f32", "bf16", "int8")

@@ -17,19 +17,21 @@ import httpx
 
 from ai.core.errors import BackendError, CrossfadeError
 from ai.engines.torch_engine import TorchEngine
-from ai.triton import parity_data, record, versions
-from ai.triton.certificate import FILE, PAGE, Certificate, Subject
+from ai.triton.building.source import Source
 from ai.triton.client import TritonClient
-from ai.triton.config import read_config
-from ai.triton.parity_data import LabelledSet, Tell
-from ai.triton.parity_exam import Candidate, Legacy, Report, ask_legacy, examine
-from ai.triton.parity_page import page
-from ai.triton.parity_sides import InProcess, TritonModel
-from ai.triton.record import RunningTriton
-from ai.triton.served import NotServable, Served
+from ai.triton.comparing import parity_data
+from ai.triton.comparing.certificate import FILE, PAGE, Certificate, Subject
+from ai.triton.comparing.parity_data import LabelledSet, Tell
+from ai.triton.comparing.parity_exam import Candidate, Legacy, Report, ask_legacy, examine
+from ai.triton.comparing.parity_page import page
+from ai.triton.comparing.parity_sides import InProcess, TritonModel
+from ai.triton.embedded import record
+from ai.triton.embedded.record import RunningTriton
+from ai.triton.embedded.settings import EmbeddedSettings
 from ai.triton.server import TritonServer
-from ai.triton.settings import EmbeddedSettings
-from ai.triton.source import Source
+from ai.triton.stored import versions
+from ai.triton.stored.config import read_config
+from ai.triton.stored.served import NotServable, Served
 
 # Enough to judge by. FP32 engines differ by nothing; FP16 by rounding, which 64 scenes once showed as 0.0012 of mAP
 # and 400 as 0.0004 (RT-DETR, H200, legacy in FP16 too).

@@ -15,10 +15,11 @@ import onnx
 
 from ai.core.errors import CrossfadeError
 from ai.engines.quantize import quantize
-from ai.triton import tensorrt, versions
-from ai.triton.config import Batching, Kind, ModelPlan, config_text
-from ai.triton.served import GRAPH, WEIGHTS, EngineName, Served
-from ai.triton.source import Source
+from ai.triton.building import tensorrt
+from ai.triton.building.source import Source
+from ai.triton.stored import versions
+from ai.triton.stored.config import Batching, Kind, ModelPlan, config_text
+from ai.triton.stored.served import GRAPH, WEIGHTS, EngineName, Served
 
 SHIM = Path(__file__).parent / "model_repository" / "model.py"
 FINGERPRINT = "fingerprint"

@@ -18,16 +18,16 @@ from threading import Event, Thread
 from types import TracebackType
 
 from ai.core.errors import CrossfadeError
-from ai.triton import record, wheel
-from ai.triton.errors import CannotStart, PortTaken
-from ai.triton.launch import Plan
-from ai.triton.loading import model_names
-from ai.triton.ports import settle
-from ai.triton.process import sweep
-from ai.triton.record import RunningTriton
-from ai.triton.server_log import ServerLog
-from ai.triton.settings import EmbeddedSettings, read_settings
-from ai.triton.supervision import Supervision
+from ai.triton.embedded import record, wheel
+from ai.triton.embedded.errors import CannotStart, PortTaken
+from ai.triton.embedded.launch import Plan
+from ai.triton.embedded.loading import model_names
+from ai.triton.embedded.ports import settle
+from ai.triton.embedded.process import sweep
+from ai.triton.embedded.record import RunningTriton
+from ai.triton.embedded.server_log import ServerLog
+from ai.triton.embedded.settings import EmbeddedSettings, read_settings
+from ai.triton.embedded.supervision import Supervision
 
 _TRIES_FOR_PORTS = 3
 

@@ -9,12 +9,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ai.triton import certificate, repository
-from ai.triton.certificate import FILE, Certificate
+from ai.triton import repository
+from ai.triton.building.source import Source
+from ai.triton.comparing import certificate
+from ai.triton.comparing.certificate import FILE, Certificate
+from ai.triton.embedded.settings import EmbeddedSettings
 from ai.triton.parity import ParityOptions, run_parity
 from ai.triton.repository import Built, CannotBuild, Options
-from ai.triton.settings import EmbeddedSettings
-from ai.triton.source import Source
 
 Tell = Callable[[str], None]
 

@@ -36,7 +36,9 @@ def raw_detector() -> TorchDetector:
         head=replace(
             spec(), name="yolo26_raw", layout="anchors", box_format="cxcywh-pixels", nms_iou=NMS_IOU
         ),
-        build_demo=lambda: _one_to_many(DetectionModel(DEMO_ARCHITECTURE, nc=len(spec().labels), verbose=False)),
+        build_demo=lambda: _one_to_many(
+            DetectionModel(DEMO_ARCHITECTURE, nc=len(spec().labels), verbose=False)
+        ),
         open_checkpoint=lambda weights: _one_to_many(YOLO(weights).model),
     )
 

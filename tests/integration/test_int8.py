@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from ai.triton import certificate, repository
-from ai.triton.certificate import FILE
-from ai.triton.engines import build_engine
+from ai.triton import repository
+from ai.triton.comparing import certificate
+from ai.triton.comparing.certificate import FILE
+from ai.triton.embedded.settings import read_settings
+from ai.triton.inside.engines import build_engine
 from ai.triton.repository import CannotBuild, Options
-from ai.triton.served import Served
-from ai.triton.settings import read_settings
+from ai.triton.stored.served import Served
 from ai.triton.trial import figure_of, keep_figure
 from tests import pictures
 from tests.tiny import tiny_source

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from ai.core.errors import Refused
-from ai.triton import versions
-from ai.triton.activation import activate
+from ai.triton.building.activation import activate
+from ai.triton.building.inventory import inventory
 from ai.triton.client import Detected, TritonClient
-from ai.triton.inventory import inventory
 from ai.triton.repository import ALSO, Options, build
-from ai.triton.served import Served
+from ai.triton.stored import versions
+from ai.triton.stored.served import Served
 from tests import pictures
 from tests.tiny import A_CAT, A_DOG, SPEC, broken_source, tiny_source
 from tests.tritons import RunningTriton, running_triton

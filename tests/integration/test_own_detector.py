@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from ai.triton import added
+from ai.triton.building import added
 from ai.triton.client import Detected, TritonClient
 from ai.triton.repository import Options, build
 from tests import lamps, pictures

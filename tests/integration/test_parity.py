@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from ai.core.errors import CrossfadeError
-from ai.triton import certificate
-from ai.triton.catalogue import built_in
-from ai.triton.certificate import Certificate, Subject
+from ai.triton.building.catalogue import built_in
+from ai.triton.comparing import certificate
+from ai.triton.comparing.certificate import Certificate, Subject
+from ai.triton.comparing.parity_data import drawn
+from ai.triton.embedded.settings import EmbeddedSettings, read_settings
 from ai.triton.parity import ParityOptions, run_parity
-from ai.triton.parity_data import drawn
 from ai.triton.repository import Options, build
-from ai.triton.served import FILE, Served
 from ai.triton.server import TritonServer
-from ai.triton.settings import EmbeddedSettings, read_settings
+from ai.triton.stored.served import FILE, Served
 
 SCENES = 20
 MODEL = "yolo26_jpeg"

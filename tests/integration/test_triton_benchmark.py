@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ai.triton.source import Source
+from ai.triton.building.source import Source
 from benchmarks import loops, triton
 from benchmarks.comparison import Comparison, Pace, Settings
 from benchmarks.comparison_text import as_text

@@ -78,6 +78,11 @@ async def test_encoded_bytes_become_detections(client):
     assert (found.model, found.model_version) == (LONE, "1")
 
 
+async def test_a_name_is_resolved(triton):
+    async with TritonClient.at(f"dns:///localhost:{triton.ports['grpc']}") as client:
+        assert boxes_of(await client.detect(LONE, picture(), timeout_s=TIMEOUT_S)) == [BOX]
+
+
 async def test_an_empty_scene_is_empty_and_a_full_one_is_full(client):
     nothing = await client.detect(LONE, picture(boxes=[]), timeout_s=TIMEOUT_S)
     assert len(nothing.detections) == 0

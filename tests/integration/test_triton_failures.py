@@ -20,8 +20,8 @@ import pytest
 
 from ai.core.errors import BackendError, DeadlineExceeded, Unavailable
 from ai.core.spec import DetectorSpec
+from ai.triton.asking.wire import Question
 from ai.triton.client import Detected, TritonClient
-from ai.triton.wire import Question
 from tests import scripted
 from tests.scripted import IMPATIENT, LONE, TIMEOUT_S, client_of, occupied, picture, until_pending
 from tests.services import free_port

@@ -507,3 +507,41 @@ def test_a_call_without_any_sends_none(stage):
 def test_an_id_that_no_wire_can_carry_is_left_out(stage):
     for unsendable in ("caf\xe9", "a\r\nb", "\ud800"):
         assert stage.detect(request_id=unsendable).detections
+
+
+# --- several servers --------------------------------------------------------------------------------------
+
+
+async def test_several_servers_behind_one_target_take_turns():
+    liars = [GrpcLiar() for _ in range(3)]
+    ports = [(await liar.start()) for liar in liars]
+    async with TritonClient.at("ipv4:" + ",".join(ports)) as client:
+        await _until_each_is_asked(client, liars)
+        answered = [liar.answered for liar in liars]
+        for _ in range(30):
+            await client.detect(ENCODED, b"picture", timeout_s=10)
+        assert [liar.answered - before for liar, before in zip(liars, answered, strict=True)] == [10, 10, 10]
+        await liars[0].stop()
+        outcomes = await client.detect_batch(ENCODED, [b"picture"] * 30, timeout_s=10)
+        assert sum(isinstance(outcome, Detected) for outcome in outcomes) >= 20
+    for liar in liars[1:]:
+        await liar.stop()
+
+
+async def _until_each_is_asked(client: TritonClient, liars: list[GrpcLiar]) -> None:
+    """Connections come up one by one."""
+    async with asyncio.timeout(10):
+        while not all(liar.answered for liar in liars):
+            await client.detect(ENCODED, b"picture", timeout_s=10)
+
+
+async def test_a_client_may_be_closed_twice():
+    for protocol, liar in (("grpc", GrpcLiar()), ("http", HttpLiar())):
+        client = TritonClient.at(await liar.start(), protocol)
+        await client.detect(PIXELS, sample_jpeg(), timeout_s=10)
+        await client.close()
+        await client.close()
+        for model in (ENCODED, PIXELS):
+            with pytest.raises(Unavailable, match="closed"):
+                await client.detect(model, sample_jpeg(), timeout_s=10)
+        await liar.stop()

@@ -21,14 +21,15 @@ import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
-from ai.triton import ports, record, server
-from ai.triton.errors import CannotStart, PortTaken
-from ai.triton.launch import wait_until_it_listens
-from ai.triton.process import TritonProcess, command_of, listening, marked, sweep
-from ai.triton.record import RunningTriton
+from ai.triton import server
+from ai.triton.embedded import ports, record
+from ai.triton.embedded.errors import CannotStart, PortTaken
+from ai.triton.embedded.launch import wait_until_it_listens
+from ai.triton.embedded.process import TritonProcess, command_of, listening, marked, sweep
+from ai.triton.embedded.record import RunningTriton
+from ai.triton.embedded.server_log import ServerLog
+from ai.triton.embedded.settings import EmbeddedSettings
 from ai.triton.server import TritonServer
-from ai.triton.server_log import ServerLog
-from ai.triton.settings import EmbeddedSettings
 from tests.tritons import plan_in, python_model
 
 STUB = "triton_python_backend_stub"

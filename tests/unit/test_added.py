@@ -19,9 +19,9 @@ from ai.core.errors import CrossfadeError, InvalidSpec
 from ai.core.spec import DetectorSpec, Serving
 from ai.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ai.engines.torch_engine import TorchEngine
-from ai.triton import added, catalogue
-from ai.triton.added import CannotAdd, add, sources, to_toml
-from ai.triton.families import load_network
+from ai.triton.building import added, catalogue
+from ai.triton.building.added import CannotAdd, add, sources, to_toml
+from ai.triton.inside.families import load_network
 from tests import lamps
 from tests.checkpoints import checkpoint
 from tests.networks import SPEC, bright, mixed_up
@@ -266,7 +266,7 @@ def test_a_spec_survives_being_written(labels, title, scale):
     assert DetectorSpec.from_table(tomllib.loads(to_toml(spec, "written by hand"))) == spec
 
 
-PAGE = (Path(added.__file__).parents[2] / "docs" / "own-detector.md").read_text()
+PAGE = (Path(added.__file__).parents[3] / "docs" / "own-detector.md").read_text()
 
 
 def test_the_page_for_users_shows_the_spec_that_is_tested_and_names_every_field():

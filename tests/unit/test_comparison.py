@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ai.core.sample import sample_jpeg
-from ai.triton.pipeline import Pipeline
+from ai.triton.inside.pipeline import Pipeline
 from benchmarks import kserve, loops, triton
 from benchmarks.comparison import Comparison, Pace, Settings, Window, loops_of, ratios_of, rows_of
 from benchmarks.comparison_plot import draw

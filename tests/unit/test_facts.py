@@ -15,8 +15,8 @@ from ai.core.labels import canonical
 from ai.core.processing import finish, prepare
 from ai.core.sample import sample_jpeg
 from ai.engines.onnxruntime_engine import OnnxRuntimeEngine
-from ai.triton import added, facts_onnx
-from ai.triton.facts import CannotDescribe, Facts, answered, labels_of, size_of, unanswered
+from ai.triton.building import added, facts_onnx
+from ai.triton.building.facts import CannotDescribe, Facts, answered, labels_of, size_of, unanswered
 from tests.checkpoints import FAMILIES, LABELS, NAMES, SIDE, checkpoint, exported, network
 from tests.networks import bright
 

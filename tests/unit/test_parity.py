@@ -18,15 +18,16 @@ from ai.core.detections import Detection, Detections
 from ai.core.labels import COCO_80
 from ai.demo.scoring import Truth
 from ai.engines.onnxruntime_engine import OnnxRuntimeEngine
-from ai.triton import certificate, parity, parity_data
-from ai.triton.agreement import compare, summary
-from ai.triton.catalogue import built_in
-from ai.triton.certificate import Agreement, BadCertificate, Subject, Tally
-from ai.triton.parity_exam import Candidate, Legacy, Report, ask_legacy, examine
-from ai.triton.parity_page import page
-from ai.triton.parity_sides import InProcess, Unanswered
+from ai.triton import parity
+from ai.triton.building.catalogue import built_in
+from ai.triton.comparing import certificate, parity_data
+from ai.triton.comparing.agreement import compare, summary
+from ai.triton.comparing.certificate import Agreement, BadCertificate, Subject, Tally
+from ai.triton.comparing.parity_exam import Candidate, Legacy, Report, ask_legacy, examine
+from ai.triton.comparing.parity_page import page
+from ai.triton.comparing.parity_sides import InProcess, Unanswered
+from ai.triton.embedded.settings import read_settings
 from ai.triton.repository import Options, build
-from ai.triton.settings import read_settings
 
 PERSON, CAR, TRUCK = 0, 2, 7
 SCENES = 24

@@ -11,11 +11,12 @@ from ai.core.spec import Serving
 from ai.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ai.engines.openvino_engine import OpenVinoEngine
 from ai.engines.quantize import CannotCalibrate, pictures_in
-from ai.triton import tensorrt, versions
-from ai.triton.catalogue import built_in
-from ai.triton.config import DETECTOR, read_config
+from ai.triton.building import tensorrt
+from ai.triton.building.catalogue import built_in
 from ai.triton.repository import ALSO, BUILD_ENGINES, CannotBuild, Options, build
-from ai.triton.served import NotServable, Served
+from ai.triton.stored import versions
+from ai.triton.stored.config import DETECTOR, read_config
+from ai.triton.stored.served import NotServable, Served
 from tests.tiny import A_DOG, SPEC, broken_source, tiny_source
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ai.core.errors import InvalidModelOutput, ModelNotFound
 from ai.core.geometry import letterbox
 from ai.core.spec import DetectorSpec
-from ai.triton import answers
-from ai.triton.contract import Contract, contract_of
-from ai.triton.described import CONFIG, METADATA, ModelConfig, described
-from ai.triton.wire import Answer, Output
+from ai.triton.asking import answers
+from ai.triton.asking.contract import Contract, contract_of
+from ai.triton.asking.described import CONFIG, METADATA, ModelConfig, described
+from ai.triton.asking.wire import Answer, Output
 from tests.liars import ENCODED, PIXELS, configuration, spec_of
 from tests.scripted import BOX, SIZE, SPEC
 

@@ -15,15 +15,15 @@ from threading import Timer
 import pytest
 
 from ai.core.errors import BadSetting
-from ai.triton import ports, record, wheel
-from ai.triton.admin import in_words
-from ai.triton.errors import CannotStart, PortTaken
-from ai.triton.healing import Backoff, rest_s
-from ai.triton.loading import model_names
-from ai.triton.record import RunningTriton
-from ai.triton.server_log import ServerLog, reason_in
-from ai.triton.settings import read_settings
-from ai.triton.wheel import Machine
+from ai.triton.embedded import ports, record, wheel
+from ai.triton.embedded.admin import in_words
+from ai.triton.embedded.errors import CannotStart, PortTaken
+from ai.triton.embedded.healing import Backoff, rest_s
+from ai.triton.embedded.loading import model_names
+from ai.triton.embedded.record import RunningTriton
+from ai.triton.embedded.server_log import ServerLog, reason_in
+from ai.triton.embedded.settings import read_settings
+from ai.triton.embedded.wheel import Machine
 
 
 class TestWheel:

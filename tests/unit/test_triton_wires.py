@@ -24,9 +24,9 @@ from ai.core.errors import (
     ServerError,
     Unavailable,
 )
-from ai.triton import grpc_wire, http_body, http_wire
-from ai.triton.patience import Patience
-from ai.triton.wire import Question, fault, passed_on
+from ai.triton.asking import grpc_wire, http_body, http_wire
+from ai.triton.asking.patience import Patience
+from ai.triton.asking.wire import Question, fault, passed_on
 
 QUESTION = Question(
     model="m", input_name="image", datatype="UINT8", shape=(1, 3), data=b"abc", outputs=("a", "b"),

@@ -1,0 +1,184 @@
+"""The comparison itself, between any two sides: the same labelled pictures, the same judge, one certificate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pycocotools.coco import COCO
+
+from ai.core.detections import Detections
+from ai.demo.scoring import Scores, Truth, coco_of, found_in, score
+from ai.triton.comparing import parity_about
+from ai.triton.comparing.agreement import Comparison, compare, summary
+from ai.triton.comparing.certificate import Certificate, Data, Level, Reference, Subject
+from ai.triton.comparing.certificate import Truth as TruthKind
+from ai.triton.comparing.parity_data import LabelledSet, Picture, Tell, truth_of
+from ai.triton.comparing.parity_sides import Answer, Side, Unanswered
+
+# Under this mAP the weights do not know the labelled classes, and two sides that both find nothing would agree.
+KNOWS_ITS_LABELS = 0.1
+WORST, ORDINARY = 8, 4  # pictures on the page
+AT_ONCE = 4  # times the batch size: so many pictures are asked for before the next look at what came
+TOLD_EVERY = 100
+MAX_RUNS = 3  # of one batch size, until the server has made a batch of it
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """What the legacy side answered, and the truth that both sides are measured with."""
+
+    reference: Reference
+    answers: tuple[Answer, ...]
+    truth: COCO
+    data: Data
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    subject: Subject
+    device: str
+    side: Side
+    batches: tuple[int, ...]
+    server: str | None = None  # Triton's version
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    picture: Picture
+    comparison: Comparison
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    certificate: Certificate
+    worst: tuple[Example, ...]
+    ordinary: tuple[Example, ...]
+
+
+async def ask_legacy(
+    side: Side, engine: str, device: str, labels: tuple[str, ...], pictures: LabelledSet, tell: Tell
+) -> Legacy:
+    """`labels` are the detector's own."""
+    answers = await _ask_all(side, pictures, 1, tell)
+    kind, truths = _truth(answers, pictures.truths_for(labels), labels)
+    truth = coco_of(truths, labels)
+    scores = _score(truth, answers)
+    found = sorted({labels[category] for one in truths for category in one.class_ids.tolist()})
+    return Legacy(
+        Reference(engine, device, scores.map50_95, scores.map50, _unanswered(pictures, answers)),
+        tuple(answers),
+        truth,
+        Data(pictures.source, kind, len(answers), scores.objects, tuple(found), pictures.digest),
+    )
+
+
+def _truth(
+    answers: Sequence[Answer], labelled: list[Truth], labels: tuple[str, ...]
+) -> tuple[TruthKind, list[Truth]]:
+    if _score(coco_of(labelled, labels), answers).map50_95 >= KNOWS_ITS_LABELS:
+        return "labels", labelled
+    return "reference", [truth_of(_seen(answer)) for answer in answers]
+
+
+async def examine(legacy: Legacy, candidate: Candidate, pictures: LabelledSet, tell: Tell) -> Report:
+    began = time.monotonic()
+    levels: list[Level] = []
+    examples: dict[int, Example] = {}
+    for batch in candidate.batches:
+        answers, sizes = await _ask_in_batches(candidate.side, pictures, batch, tell)
+        comparisons = _compared(legacy.answers, answers)
+        levels.append(_level(batch, sizes, legacy.truth, answers, list(comparisons.values()), pictures))
+        for index, comparison in comparisons.items():
+            example = Example(pictures.pictures[index], comparison, batch)
+            examples[index] = max(examples.get(index, example), example, key=_apart)
+    certificate = Certificate(
+        subject=candidate.subject,
+        device=candidate.device,
+        data=legacy.data,
+        reference=legacy.reference,
+        levels=tuple(levels),
+        versions=parity_about.versions(candidate.server),
+        machine=parity_about.machine(),
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        took_s=round(time.monotonic() - began, 1),
+    )
+    return Report(certificate, *_chosen(list(examples.values())))
+
+
+async def _ask_in_batches(
+    side: Side, pictures: LabelledSet, batch: int, tell: Tell
+) -> tuple[list[Answer], dict[int, int]]:
+    """The answers, and how many batches of each size were run for them."""
+    for _ in range(MAX_RUNS):
+        before = await side.batches()
+        answers = await _ask_all(side, pictures, batch, tell)
+        after = await side.batches()
+        sizes = {size: new for size in sorted(after) if (new := after[size] - before.get(size, 0)) > 0}
+        if batch in sizes:
+            break
+    return answers, sizes
+
+
+async def _ask_all(side: Side, pictures: LabelledSet, together: int, tell: Tell) -> list[Answer]:
+    """One answer for each picture. A side that has stopped answering is not asked for all the others too."""
+    encoded = [picture.encoded for picture in pictures.pictures]
+    answers: list[Answer] = []
+    step = max(8, AT_ONCE * together)
+    for first in range(0, len(encoded), step):
+        part = await side.ask(encoded[first : first + step], together)
+        answers += part
+        if all(isinstance(answer, Unanswered) for answer in part):
+            left = len(encoded) - len(answers)
+            return answers + [Unanswered("not asked: the side had stopped answering")] * left
+        if len(answers) // TOLD_EVERY > first // TOLD_EVERY:
+            tell(f"  {len(answers)} of {len(encoded)} pictures, batch {together}")
+    return answers
+
+
+def _compared(legacy: Sequence[Answer], other: Sequence[Answer]) -> dict[int, Comparison]:
+    """By picture; those that a side left unanswered are told of elsewhere."""
+    return {
+        index: compare(one, two)
+        for index, (one, two) in enumerate(zip(legacy, other, strict=True))
+        if isinstance(one, Detections) and isinstance(two, Detections)
+    }
+
+
+def _level(
+    batch: int, sizes: dict[int, int], truth: COCO, answers: list[Answer], comparisons: list[Comparison],
+    pictures: LabelledSet,
+) -> Level:  # fmt: skip
+    scores = _score(truth, answers)
+    unanswered = _unanswered(pictures, answers)
+    return Level(batch, sizes, scores.map50_95, scores.map50, summary(comparisons), unanswered)
+
+
+def _score(truth: COCO, answers: Sequence[Answer]) -> Scores:
+    return score(truth, [row for index, one in enumerate(answers) for row in found_in(index, _seen(one))])
+
+
+def _seen(answer: Answer) -> Detections:
+    return Detections((), 1, 1) if isinstance(answer, Unanswered) else answer
+
+
+def _unanswered(pictures: LabelledSet, answers: Sequence[Answer]) -> tuple[str, ...]:
+    return tuple(
+        f"{picture.name}: {answer.reason}"
+        for picture, answer in zip(pictures.pictures, answers, strict=True)
+        if isinstance(answer, Unanswered)
+    )
+
+
+def _chosen(examples: list[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Where the sides are farthest apart; and of the others some that show much."""
+    ordered = sorted(examples, key=_apart, reverse=True)
+    rest = sorted(ordered[WORST:], key=lambda one: len(one.comparison.pairs), reverse=True)
+    return tuple(ordered[:WORST]), tuple(rest[:: max(1, len(rest) // ORDINARY)][:ORDINARY])
+
+
+def _apart(example: Example) -> tuple[int, float]:
+    return example.comparison.disagreements, example.comparison.drift

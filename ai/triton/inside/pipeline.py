@@ -1,0 +1,71 @@
+"""Encoded pictures in, detections out, for a whole batch: what a `_jpeg` model does between its two tensors.
+
+Decoding runs side by side and frees the GIL; a picture that cannot be decoded is an answer of its own and
+takes nobody with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from ai.core.detections import Detections
+from ai.core.errors import InvalidDetections, InvalidImage
+from ai.core.geometry import Fit
+from ai.core.header import Bytes
+from ai.core.image import decode
+from ai.core.processing import Prepared, finish, prepare
+from ai.core.spec import DetectorSpec
+from ai.engines.engine import Engine
+
+NO_DETECTION = -1.0  # fills the rows behind the last detection, so that zeros are never an empty scene
+
+Outcome = Detections | InvalidImage | InvalidDetections
+
+
+class Pipeline:
+    def __init__(self, spec: DetectorSpec, engine: Engine, decode_threads: int) -> None:
+        self.spec = spec
+        self.engine = engine
+        self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+
+    def detect(self, images: Sequence[Bytes]) -> list[Outcome]:
+        """One outcome for each image, in their order."""
+        prepared = self._prepare_all(images)
+        good = [one for one in prepared if isinstance(one, Prepared)]
+        answers = iter(self.engine.infer(np.stack([one.pixels for one in good])) if good else ())
+        return [
+            self._finish(next(answers), one.fit) if isinstance(one, Prepared) else one for one in prepared
+        ]
+
+    def close(self) -> None:
+        self._decoders.shutdown(cancel_futures=True)
+
+    def _prepare_all(self, images: Sequence[Bytes]) -> list[Prepared | InvalidImage]:
+        if len(images) == 1:
+            return [self._prepare(images[0])]
+        return list(self._decoders.map(self._prepare, images))
+
+    def _prepare(self, image: Bytes) -> Prepared | InvalidImage:
+        try:
+            return prepare(decode(image), self.spec)
+        except InvalidImage as error:
+            return error
+
+    def _finish(self, raw: npt.NDArray[np.float32], place: Fit) -> Detections | InvalidDetections:
+        try:
+            return finish(raw, place, self.spec)
+        except InvalidDetections as error:
+            return error
+
+
+def rows_of(detections: Detections, spec: DetectorSpec) -> npt.NDArray[np.float32]:
+    """[max_detections, 6]: the detections, best first, then rows of NO_DETECTION."""
+    rows = np.full((spec.max_detections, 6), NO_DETECTION, np.float32)
+    found = [(d.x1, d.y1, d.x2, d.y2, d.score, d.class_id) for d in detections][: spec.max_detections]
+    if found:
+        rows[: len(found)] = found
+    return rows
