@@ -79,7 +79,7 @@ async def test_encoded_bytes_become_detections(client):
 
 
 async def test_a_name_is_resolved(triton):
-    async with TritonClient.at(f"dns:///localhost:{triton.ports['grpc']}") as client:
+    async with TritonClient.at(triton.grpc_url.replace("127.0.0.1", "dns:///localhost")) as client:
         assert boxes_of(await client.detect(LONE, picture(), timeout_s=TIMEOUT_S)) == [BOX]
 
 
