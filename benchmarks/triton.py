@@ -17,36 +17,23 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from ai.triton.building import catalogue
-from ai.triton.building.source import Source
 from benchmarks.baseline import CEILING_S, commit
 from benchmarks.comparison import BASE, SCHEMA, Comparison, Pace, Settings, loops_of, ratios_of, rows_of
 from benchmarks.comparison_plot import draw
 from benchmarks.comparison_text import PAGE, RESULT, as_text, write_page
 from benchmarks.loadgen import TIMEOUT_S
-from benchmarks.loops import BATCHES
 from benchmarks.machine import Machine, this_machine
 from benchmarks.options import number_between, size, whole_number_to
 from benchmarks.pictures import JPEG_QUALITY, PICTURES, Size, draw_pictures
 from benchmarks.processes import ROOT, NotStartedError, Program, end_well_on_signals, legacy_service
 from benchmarks.rounds import Rounds
-from benchmarks.sides import (
-    VARIANTS,
-    Side,
-    Variant,
-    build,
-    can_be_had,
-    ceiling_side,
-    legacy_side,
-    triton_program,
-    triton_sides,
-    version_folder,
-)
+from benchmarks.sides import Side, ceiling_side, legacy_side, triton_program, triton_sides
 from benchmarks.suite import LoadFailedError, told_by
+from benchmarks.variants import VARIANTS, Variant
 
 DETECTOR = "yolo26"
 NO_GPU = "CUDA_VISIBLE_DEVICES="  # both sides on the processor, wherever this runs
-LOOPS_START_S = 180.0
+START_S = 300.0  # to import torch, or to export a network, on a slow machine
 
 _PACES = TypeAdapter(list[Pace])
 
@@ -66,9 +53,9 @@ _QUICK = {**_FULL, "seconds": 1.0, "rounds": 1, "out": ROOT / "var" / "benchmark
 class Bench:
     """What is compared; a test puts a tiny detector here."""
 
-    source: Source
     legacy: Program
     variants: Sequence[Variant]
+    build: Callable[[Sequence[Variant], Path], None]
     run_loops: Callable[[Sequence[Path], Sequence[Path], float], Sequence[Pace]]
 
 
@@ -76,10 +63,11 @@ def measure(settings: Settings, bench: Bench, name: str, machine: Machine) -> Co
     with tempfile.TemporaryDirectory(prefix="crossfade-bench-") as created:
         folder = Path(created)
         models = folder / "models"
-        about = build(bench.source, bench.variants, models, folder)
+        bench.build(bench.variants, models)
+        about = {variant.name: variant.about(models) for variant in bench.variants}
         pictures = draw_pictures(Size.of(settings.size), folder)
         jpeg_bytes = pictures.jpeg_bytes
-        batched = [version_folder(models, variant) for variant in bench.variants if variant.batched]
+        batched = [variant.version_in(models) for variant in bench.variants if variant.batched]
         rounds = Rounds(
             _sides(settings, bench, triton_program(models, bench.variants, folder / "var"), pictures.paths),
             settings.callers, settings.rounds, settings.timeout_s,
@@ -111,12 +99,17 @@ def _sides(settings: Settings, bench: Bench, triton: Program, pictures: Sequence
     ]
 
 
+def build(variants: Sequence[Variant], models: Path) -> None:
+    """In a process of its own, see `benchmarks.variants`."""
+    print("Building what Triton is to serve", file=sys.stderr)
+    told_by(["benchmarks.build_variants", str(models), *(variant.name for variant in variants)], START_S)
+
+
 def run_loops(versions: Sequence[Path], pictures: Sequence[Path], seconds: float) -> list[Pace]:
     """In a process of its own, started afresh in each round as the servers are."""
     command = ["benchmarks.loops", *map(str, versions), "--pictures", *map(str, pictures)]
     command += [f"--detector={DETECTOR}", f"--seconds={seconds}"]
-    turns = len(BATCHES) * (len(versions) + 1)
-    return _PACES.validate_json(told_by(command, LOOPS_START_S + 3 * turns * seconds, NO_GPU))
+    return _PACES.validate_json(told_by(command, START_S, NO_GPU))
 
 
 def save(report: Comparison, folder: Path) -> list[Path]:
@@ -163,11 +156,10 @@ def _settings_of(options: argparse.Namespace) -> Settings:
 def _variants_of(names: Sequence[str]) -> list[Variant]:
     """Those that this processor can run; the others are named."""
     wanted = [VARIANTS[name] for name in VARIANTS if name in names]
-    possible = [variant for variant in wanted if can_be_had(variant)]
     for variant in wanted:
-        if variant not in possible:
+        if not variant.possible:
             print(f"Left out: this processor has no {variant.precision}", file=sys.stderr)
-    return possible
+    return [variant for variant in wanted if variant.possible]
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -178,7 +170,7 @@ def main(words: Sequence[str] | None = None) -> None:
         return
     try:
         legacy = legacy_service(DETECTOR, NO_GPU)
-        bench = Bench(catalogue.built_in(DETECTOR), legacy, _variants_of(options.variants), run_loops)
+        bench = Bench(legacy, _variants_of(options.variants), build, run_loops)
         report = measure(_settings_of(options), bench, options.name, this_machine())
     except (NotStartedError, LoadFailedError) as error:
         sys.exit(str(error))

@@ -8,18 +8,19 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from ai.triton.building.source import Source
-from benchmarks import loops, triton
+from benchmarks import build_variants, loops, triton
 from benchmarks.comparison import Comparison, Pace, Settings
 from benchmarks.comparison_text import as_text
 from benchmarks.machine import this_machine
 from benchmarks.processes import ROOT, do_nothing
-from benchmarks.sides import VARIANTS
+from benchmarks.variants import VARIANTS
 from tests.tiny import tiny_source
 
 SETTINGS = Settings(
@@ -36,8 +37,12 @@ def bench(folder: Path) -> triton.Bench:
             loops.pipelines_of(source, versions), [path.read_bytes() for path in pictures], seconds
         )
 
-    legacy = replace(do_nothing(), name="stand-in")
-    return triton.Bench(source, legacy, [VARIANTS["unbatched"], VARIANTS["f32"]], run_loops)
+    return triton.Bench(
+        legacy=replace(do_nothing(), name="stand-in"),
+        variants=[VARIANTS["unbatched"], VARIANTS["f32"]],
+        build=partial(build_variants.build, source),
+        run_loops=run_loops,
+    )
 
 
 def left_behind(mark: str) -> list[str]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -249,6 +252,16 @@ def test_loops_take_turns_and_refuse_what_finds_nothing(tmp_path: Path) -> None:
     assert all(pace.images_per_s > 1 for pace in found)
     with pytest.raises(loops.WrongAnswerError):
         loops.paces({"torch": pipeline}, [b"no picture"], 0.1)
+
+
+def test_who_measures_does_not_import_ultralytics() -> None:
+    """It would leave OMP_NUM_THREADS=1 in the environment, and the legacy service to one core."""
+    script = "import os, benchmarks.triton; print(os.environ.get('OMP_NUM_THREADS', 'as it was'))"
+    without = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    answer = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=without, capture_output=True, check=True
+    )
+    assert answer.stdout.decode().strip() == "as it was"
 
 
 def test_quick_changes_defaults_only() -> None:
