@@ -27,7 +27,9 @@ class OpenVinoEngine:
         network = core.read_model(graph)
         name = network.input(0).get_any_name()
         network.reshape({name: [1, *list(network.input(0).get_partial_shape())[1:]]})
-        settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+        # Not pinned: processes that each pin their threads would all take the first cores.
+        settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads,
+                    "ENABLE_CPU_PINNING": False}  # fmt: skip
         self._streams = threads
         self._alone = core.compile_model(
             network, "CPU", {**settings, "PERFORMANCE_HINT": "LATENCY"}

@@ -68,6 +68,7 @@ def _options(args: argparse.Namespace) -> Options:
         precision=args.precision or ("f16" if args.engine in {"torch", "tensorrt"} else "f32"),
         decode=args.decode,
         also=tuple(sorted(set(args.also))),
+        bounded_queue=args.bounded_queue,
         calibration=pictures_in(args.calibrate) if args.calibrate else (),
         compiled=args.compiled,
     )
@@ -154,6 +155,11 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--also", nargs="+", choices=ALSO, default=[],
         help="more models: pixels in (tensors), NMS left to the client (raw), streaming and batch (tiers)",
+    )  # fmt: skip
+    build.add_argument(
+        "--bounded-queue", action="store_true",
+        help="Triton refuses what does not fit, drops what is late, knows priorities; and may let a request lie "
+        "for half a second: docs/triton.md",
     )  # fmt: skip
     build.set_defaults(command=_build)
     add = commands.add_parser(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -46,6 +46,7 @@ class Options:
     precision: str = "f32"
     decode: str = "gpu"  # where the engine torch decodes JPEGs
     also: tuple[str, ...] = ()
+    bounded_queue: bool = False
     calibration: tuple[Path, ...] = ()  # pictures for int8
     compiled: Path | None = None  # an engine file for tensorrt
 
@@ -55,7 +56,10 @@ class Options:
 
     @property
     def batching(self) -> Batching:
-        return {"torch": GPU, "tensorrt": TENSORRT}.get(self.engine, CPU)
+        return self.queued({"torch": GPU, "tensorrt": TENSORRT}.get(self.engine, CPU))
+
+    def queued(self, batching: Batching) -> Batching:
+        return replace(batching, bounded=self.bounded_queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,12 @@ def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
     if "raw" in options.also and source.raw is not None and options.engine != "tensorrt":
         yield _python_model(f"{name}_raw", "tensor", source.raw(), batching, options)
     if "tiers" in options.also:
-        yield _python_model(f"{name}_jpeg_streaming", "jpeg", source, STREAMING.within(source.spec), options)
-        yield _python_model(f"{name}_jpeg_batch", "jpeg", source, BATCH.within(source.spec), options)
+        yield _python_model(
+            f"{name}_jpeg_streaming", "jpeg", source, options.queued(STREAMING).within(source.spec), options
+        )
+        yield _python_model(
+            f"{name}_jpeg_batch", "jpeg", source, options.queued(BATCH).within(source.spec), options
+        )
 
 
 def _python_model(name: str, kind: Kind, source: Source, batching: Batching, options: Options) -> _Model:

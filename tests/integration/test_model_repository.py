@@ -48,6 +48,7 @@ def everything(tmp_path_factory) -> Iterator[RunningTriton]:
     """One detector in every form: both CPU engines, all tiers, pixels in, and in front of a model of Triton's own."""
     repository = tmp_path_factory.mktemp("models") / "repository"
     built(repository, also=ALSO)
+    built(repository, spec=replace(SPEC, name="queued"), bounded_queue=True)
     built(repository, spec=replace(SPEC, name="runtime"), engine="onnxruntime")
     built(repository, spec=replace(SPEC, name="front"), engine="tensorrt")
     shutil.rmtree(repository / "front")  # the plan, which only NVIDIA's container can run
@@ -91,7 +92,7 @@ async def test_pictures_asked_together_go_through_the_network_together(everythin
     assert run < asked / 2
 
 
-@pytest.mark.parametrize("model", ["tiny_jpeg", "tiny_jpeg_streaming"])
+@pytest.mark.parametrize("model", ["tiny_jpeg", "queued_jpeg"])
 async def test_both_priorities_are_taken(everything, model):
     async with TritonClient.at(everything.grpc_url) as client:
         for priority in (0, 1, 2):

@@ -33,7 +33,7 @@ def quiet(_):
 
 @pytest.mark.parametrize("engine", [engine for engine in BUILD_ENGINES if engine != "torch"])
 def test_every_configuration_is_a_model_config(tmp_path, engine):
-    models = built(tmp_path, engine=engine, also=ALSO)
+    models = built(tmp_path, engine=engine, also=ALSO, bounded_queue=True)
     assert {"tiny_jpeg", "tiny_jpeg_streaming", "tiny_jpeg_batch", "tiny"} == {one.model for one in models}
     for one in models:
         config = read_config(tmp_path / one.model / "config.pbtxt")
@@ -52,11 +52,21 @@ def test_every_configuration_is_a_model_config(tmp_path, engine):
         assert '"labels": ["cat", "dog"]' in config.parameters[DETECTOR].string_value
 
 
+def test_no_queue_has_a_policy_unless_it_is_asked_for(tmp_path):
+    """Any policy makes Triton 2.51 let a request lie for half a second now and then."""
+    built(tmp_path, also=ALSO)
+    for path in tmp_path.glob("*/config.pbtxt"):
+        batching = read_config(path).dynamic_batching
+        assert not batching.HasField("default_queue_policy")
+        assert batching.priority_levels == 0
+        assert batching.max_queue_delay_microseconds > 0
+
+
 def test_a_typo_in_a_configuration_is_found_here_not_at_load(tmp_path):
     built(tmp_path)
     path = tmp_path / "tiny_jpeg" / "config.pbtxt"
-    path.write_text(path.read_text().replace("max_queue_size", "max_batch_queue_size"))
-    with pytest.raises(text_format.ParseError, match="max_batch_queue_size"):
+    path.write_text(path.read_text().replace("max_queue_delay", "max_batch_delay"))
+    with pytest.raises(text_format.ParseError, match="max_batch_delay"):
         read_config(path)
 
 

@@ -27,12 +27,18 @@ QUEUE_TIMEOUT_US = 5_000_000  # the deadline of a request; a caller may ask for 
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How requests become batches. A queue is bounded: what does not fit is refused at once, by name."""
+    """How requests become batches.
+
+    A bounded queue refuses by name what does not fit, drops what is late and knows priorities. It is not the
+    rule: with any of the three, tritonserver 2.51 lets a request lie for up to half a second when it arrives
+    while its model's instance is not quite free (docs/decisions.md).
+    """
 
     max_batch: int
     preferred: tuple[int, ...]
     delay_us: int
     queue_size: int
+    bounded: bool = False
     ordered: bool = False
 
     def within(self, spec: DetectorSpec) -> Batching:
@@ -118,6 +124,8 @@ def _add_batching(config: pb.ModelConfig, batching: Batching) -> None:
     dynamic.preferred_batch_size.extend(batching.preferred)
     dynamic.max_queue_delay_microseconds = batching.delay_us
     dynamic.preserve_ordering = batching.ordered
+    if not batching.bounded:
+        return
     if not batching.ordered:  # Triton allows one of the two
         dynamic.priority_levels = PRIORITIES
         dynamic.default_priority_level = 1
