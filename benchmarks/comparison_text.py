@@ -167,7 +167,13 @@ def _verdicts(report: Comparison) -> Iterator[str]:
     if not targets:
         yield f"Targets: not measured, they are about {TARGET_CALLERS} callers"
     for target in targets:
-        yield f"{'MET' if target.met else 'NOT MET'}: {_sentence(target)}"
+        yield f"{_verdict(target)}: {_sentence(target)}"
+
+
+def _verdict(target: Target) -> str:
+    if target.disturbed:
+        return "UNDECIDED, the machine was disturbed"
+    return "MET" if target.met else "NOT MET"
 
 
 def _sentence(target: Target) -> str:

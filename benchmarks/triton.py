@@ -1,6 +1,6 @@
 """Triton against the legacy service: one machine, one run, one generator, both sides in turns.
 
-python -m benchmarks.triton            # YOLO26 on this machine's processor; 8 minutes on 2 cores
+python -m benchmarks.triton            # YOLO26 on this machine's processor; 7 minutes on 2 cores
 python -m benchmarks.triton --quick    # one round of a second each; shows that it works, measures nothing worth keeping
 python -m benchmarks.triton --page     # measures nothing: writes the kept result into docs/performance.md again
 """

@@ -151,6 +151,18 @@ def test_targets_are_said_honestly(report: Comparison) -> None:
     assert "0123456789ab-dirty" in text
 
 
+def test_a_disturbed_machine_decides_nothing(report: Comparison) -> None:
+    """Whose cores were shared, on either side, neither met nor missed a target."""
+    cells = [
+        replace(row.cell, other_cpu_cores=0.5) if row.cell.service == "f32" else row.cell
+        for row in report.rows
+    ]
+    rows = tuple(replace(row, cell=cell) for row, cell in zip(report.rows, cells, strict=True))
+    text = as_text(replace(report, rows=rows))
+    assert "UNDECIDED, the machine was disturbed: Triton, f32 at 8 callers: 6.00 x" in text
+    assert "NOT MET: Triton, bf16 at 8 callers" in text
+
+
 def test_sides_that_find_different_things_are_flagged(report: Comparison) -> None:
     """Fast and wrong is not fast."""
     assert "FLAG" not in as_text(report)
