@@ -23,8 +23,8 @@ CALIBRATION_PICTURES = 32
 
 
 def build(source: Source, variants: Sequence[Variant], models: Path) -> None:
-    """All of them out of one export."""
-    with tempfile.TemporaryDirectory(prefix="crossfade-bench-build-") as created:
+    """All of them out of one export. What is made on the way lies beside them, and goes when they go."""
+    with tempfile.TemporaryDirectory(dir=models.parent) as created:
         graph = Path(created) / "exported.onnx"
         source.write_onnx(graph)
         exported = replace(source, write_onnx=lambda output: _copy(graph, output))
