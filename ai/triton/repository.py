@@ -27,7 +27,7 @@ FORMAT = 1  # goes up when versions are written in another way
 ALSO = ("tensors", "raw", "tiers")
 BUILD_ENGINES = ("openvino", "onnxruntime", "torch", "tensorrt")
 
-CPU = Batching(max_batch=8, preferred=(4, 8), delay_us=500, queue_size=64)
+CPU = Batching(max_batch=8, preferred=(4, 8), delay_us=0, queue_size=64)  # the cores are busy, not waiting
 GPU = Batching(max_batch=32, preferred=(4, 8, 16, 32), delay_us=1000, queue_size=256)
 STREAMING = Batching(max_batch=8, preferred=(4, 8), delay_us=100, queue_size=64, ordered=True)
 BATCH = Batching(max_batch=128, preferred=(32, 64, 128), delay_us=5000, queue_size=512)

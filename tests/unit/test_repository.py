@@ -59,7 +59,7 @@ def test_no_queue_has_a_policy_unless_it_is_asked_for(tmp_path):
         batching = read_config(path).dynamic_batching
         assert not batching.HasField("default_queue_policy")
         assert batching.priority_levels == 0
-        assert batching.max_queue_delay_microseconds > 0
+        assert list(batching.preferred_batch_size)
 
 
 def test_a_typo_in_a_configuration_is_found_here_not_at_load(tmp_path):
