@@ -65,8 +65,8 @@ def test_no_queue_has_a_policy_unless_it_is_asked_for(tmp_path):
 def test_a_typo_in_a_configuration_is_found_here_not_at_load(tmp_path):
     built(tmp_path)
     path = tmp_path / "tiny_jpeg" / "config.pbtxt"
-    path.write_text(path.read_text().replace("max_queue_delay", "max_batch_delay"))
-    with pytest.raises(text_format.ParseError, match="max_batch_delay"):
+    path.write_text(path.read_text().replace("max_batch_size", "max_bach_size"))
+    with pytest.raises(text_format.ParseError, match="max_bach_size"):
         read_config(path)
 
 
