@@ -181,7 +181,7 @@ class _Workshop:
         model.served.save(aside)
         if model.served.engine == "torch":
             if model.source.weights is not None:
-                shutil.copyfile(model.source.weights, aside / WEIGHTS)
+                _copy_weights(model.source.weights, aside / WEIGHTS)
         elif model.served.engine != "bls":
             shutil.copyfile(self._graph(model.source), aside / GRAPH)
 
@@ -204,10 +204,20 @@ class _Workshop:
 def _fingerprint(model: _Model, options: Options) -> str:
     """Of all that decides a version: the weights, the way they are served, and the code that writes it."""
     digest = hashlib.sha256()
-    shim = SHIM.read_bytes()
-    for part in (model.plan, model.served, model.source.fingerprint, options, shim, FORMAT):
+    alike = replace(options, also=(), calibration=(), compiled=None)  # other models, and names of files
+    for part in (model.plan, model.served, model.source.fingerprint, alike, SHIM.read_bytes(), FORMAT):
         digest.update(repr(part).encode())
+    for file in (*options.calibration, *([options.compiled] if options.compiled else [])):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _copy_weights(weights: Path, place: Path) -> None:
+    if not weights.is_file():
+        raise CannotBuild(
+            f"the engine 'torch' needs the file itself: {weights} is a name, and not fetched yet"
+        )
+    shutil.copyfile(weights, place)
 
 
 def _fingerprint_of(version: Path) -> str | None:

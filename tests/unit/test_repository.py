@@ -132,6 +132,28 @@ def test_only_what_changed_is_built(tmp_path):
     assert [(one.version, one.changed) for one in built(tmp_path, engine="onnxruntime")] == [(3, True)]
 
 
+def test_more_models_do_not_change_those_that_there_are(tmp_path):
+    built(tmp_path)
+    assert {one.model for one in built(tmp_path, also=ALSO) if not one.changed} == {"tiny_jpeg"}
+    assert not any(one.changed for one in built(tmp_path))
+
+
+def test_what_a_file_holds_counts_not_what_it_is_called(tmp_path):
+    engine = tmp_path / "tiny.engine"
+    versions_built = []
+    for content in (b"one", b"one", b"two"):
+        engine.write_bytes(content)
+        [_, plan] = built(tmp_path / "models", engine="tensorrt", compiled=engine)
+        versions_built.append(plan.version)
+    assert versions_built == [1, 1, 2]
+
+
+def test_weights_that_are_only_a_name_are_asked_for(tmp_path):
+    source = replace(built_in("yolo26"), weights=tmp_path / "yolo26m.pt")
+    with pytest.raises(CannotBuild, match=r"yolo26m\.pt is a name"):
+        build(tmp_path, {"yolo26": source}, Options("torch"), quiet)
+
+
 def test_a_graph_is_exported_once_for_all_models_that_hold_it(tmp_path):
     source, calls = tiny_source(tmp_path), []
 
