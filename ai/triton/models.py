@@ -47,16 +47,21 @@ def _build(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
         name: figure_of(settings, name, source, options, args.max_loss, print)
         for name, source in sources.items() if options.precision == "int8"
     }  # fmt: skip
-    built = repository.build(settings.triton_repository, sources, options, print)
-    for one in built:
-        if figure := figures.get(one.detector):
-            keep_figure(settings.triton_repository, one, figure)
-    return _take_into_service(settings, built)
+    failed = 0
+    for name, source in sources.items():  # one by one: what is built serves, also when the next one fails
+        built = repository.build(settings.triton_repository, {name: source}, options, print)
+        for one in built:
+            if figure := figures.get(one.detector):
+                keep_figure(settings.triton_repository, one, figure)
+        failed |= _take_into_service(settings, built)
+    return failed
 
 
 def _options(args: argparse.Namespace) -> Options:
     if args.precision and args.engine != "openvino":
         raise CannotBuild(f"--precision {args.precision} is for --engine openvino, not {args.engine}")
+    if args.precision == "int8" and args.also:
+        raise CannotBuild("--precision int8 and --also do not go together: only what is compared is kept")
     if (args.precision == "int8") != bool(args.calibrate):
         raise CannotBuild("--precision int8 and --calibrate FOLDER (pictures like those to come) go together")
     if args.compiled and (
@@ -122,6 +127,15 @@ def _list(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
     return 0
 
 
+def _share(text: str) -> float:
+    if not 0 <= (share := float(text)) <= 1:
+        raise ValueError
+    return share
+
+
+_share.__name__ = "number from 0 to 1"  # argparse shows it
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -143,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--precision", choices=PRECISIONS, help="of the engine openvino (default: f32)")
     build.add_argument("--calibrate", type=Path, metavar="FOLDER", help="pictures that int8 is scaled with")
     build.add_argument(
-        "--max-loss", type=float, default=0.01,
+        "--max-loss", type=_share, default=0.01,
         help="of mAP50-95: an int8 build that differs by more is not kept (default: %(default)s)",
     )  # fmt: skip
     build.add_argument(

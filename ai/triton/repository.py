@@ -5,9 +5,12 @@ Only what changed is built: a version carries the fingerprint of everything that
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,17 +87,34 @@ def build(
 ) -> list[Built]:
     """Bring the repository up to date for these detectors; others in it are left alone."""
     repository.mkdir(parents=True, exist_ok=True)
-    workshop = _Workshop(repository, options)
     built = []
-    try:
+    with _alone(repository), _bench_in(repository) as bench:
+        workshop = _Workshop(repository, options, bench)
         for name, source in sources.items():
             for model in _models(name, source, options):
                 one = workshop.build(name, model)
                 tell(f"{one.model}: version {one.version} {'built' if one.changed else 'is up to date'}")
                 built.append(one)
-    finally:
-        workshop.close()
     return built
+
+
+@contextmanager
+def _alone(repository: Path) -> Iterator[None]:
+    with (repository / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotBuild(f"another build is at work in {repository}; wait for it") from error
+        yield
+
+
+@contextmanager
+def _bench_in(repository: Path) -> Iterator[Path]:
+    """A fresh one: what a killed build left on its bench may be of another precision, or half."""
+    for left_over in repository.glob(".workshop*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".workshop-", dir=repository) as bench:
+        yield Path(bench)
 
 
 def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
@@ -105,7 +125,9 @@ def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
         yield _Model(plan, None, source)
     elif "tensors" in options.also:
         yield _python_model(name, "tensor", source, batching, options)
-    if "raw" in options.also and source.raw is not None and options.engine != "tensorrt":
+    if "raw" in options.also and options.engine == "tensorrt":
+        raise CannotBuild("--also raw is not for --engine tensorrt")
+    if "raw" in options.also and source.raw is not None:
         yield _python_model(f"{name}_raw", "tensor", source.raw(), batching, options)
     if "tiers" in options.also:
         yield _python_model(
@@ -127,7 +149,7 @@ def _python_model(name: str, kind: Kind, source: Source, batching: Batching, opt
         engine="bls" if in_container else _engine_name(options.engine),
         precision=options.precision,
         source=source.fingerprint,
-        batch_sizes=_sizes(batching),
+        batch_sizes=_sizes(options.batching.for_spec(source.spec) if in_container else batching),
         family=source.family,
         head=source.head,
         decode="gpu" if options.on_gpu and options.decode == "gpu" else "cpu",
@@ -152,24 +174,22 @@ def _sizes(batching: Batching) -> tuple[int, ...]:
 class _Workshop:
     """Builds models; a graph that several of them need is exported at most once, when first needed."""
 
-    def __init__(self, repository: Path, options: Options) -> None:
+    def __init__(self, repository: Path, options: Options, bench: Path) -> None:
         self.repository = repository
         self.options = options
-        self._bench = repository / ".workshop.part"
+        self._bench = bench
 
     def build(self, detector: str, model: _Model) -> Built:
         folder = self.repository / model.plan.name
         fingerprint = _fingerprint(model, self.options)
         known = versions.numbers(folder)
         if known and _fingerprint_of(folder / str(known[-1])) == fingerprint:
+            versions.settle(folder)
             return Built(detector, model.plan.name, known[-1], changed=False)
         _write_aside(folder / "warmup" / model.plan.warm_up_file, model.plan.warm_up)
         number = versions.add(folder, lambda aside: self._fill(aside, model, fingerprint))
         versions.forget_old(folder)
         return Built(detector, model.plan.name, number, changed=True)
-
-    def close(self) -> None:
-        shutil.rmtree(self._bench, ignore_errors=True)
 
     def _fill(self, aside: Path, model: _Model, fingerprint: str) -> None:
         (aside / versions.CONFIG).write_text(config_text(model.plan, self._output_shape(model.source)))

@@ -12,7 +12,7 @@ from pathlib import Path
 from ai.triton import repository
 from ai.triton.building.source import Source
 from ai.triton.comparing import certificate
-from ai.triton.comparing.certificate import FILE, Certificate
+from ai.triton.comparing.certificate import FILE, MIN_OBJECTS, Certificate
 from ai.triton.embedded.settings import EmbeddedSettings
 from ai.triton.parity import ParityOptions, run_parity
 from ai.triton.repository import Built, CannotBuild, Options
@@ -35,8 +35,12 @@ def figure_of(
         if found is None:
             raise CannotBuild(f"{name} in {options.precision} could not be compared: see above")
         figure = certificate.load(found)
+    if not figure.levels or figure.data.objects < MIN_OBJECTS or any(one.unanswered for one in figure.levels):
+        raise CannotBuild(
+            f"{name} in {options.precision} is not kept, parity says too little: {figure.problems}"
+        )
     lost = abs(figure.worst_map_difference)
-    if lost > max_loss:
+    if not lost <= max_loss:  # nor if it is no number
         raise CannotBuild(
             f"{name} in {options.precision} is not kept: mAP differs by {lost:.4f}, and --max-loss is {max_loss:g}"
         )

@@ -155,6 +155,25 @@ async def test_a_version_that_fails_is_set_aside_and_the_old_one_serves_also_aft
     assert (row.version, row.state, row.set_aside) == (1, "READY", ("failed-2-1",))
 
 
+async def test_what_was_built_but_never_loaded_is_loaded_by_the_next_build(changing):
+    built(changing.repository, A_DOG)  # and then the build was interrupted
+    again = built(changing.repository, A_DOG)
+    assert not again[0].changed
+    [outcome] = await asyncio.to_thread(activate, changing.record, again)
+    assert outcome.failure is None
+    assert await asyncio.to_thread(activate, changing.record, again) == []
+    async with TritonClient.at(changing.grpc_url) as client:
+        assert (await client.detect("tiny_jpeg", picture(), timeout_s=TIMEOUT_S)).model_version == "2"
+
+
+async def test_a_server_that_is_away_says_nothing_of_a_version(changing):
+    new, record = built(changing.repository, A_DOG), changing.record
+    changing.kill()
+    [outcome] = await asyncio.to_thread(activate, record, new)
+    assert (outcome.set_aside, versions.numbers(changing.repository / "tiny_jpeg")) == (False, [1, 2])
+    assert "did not say" in outcome.sentence
+
+
 async def test_new_labels_come_with_the_version_that_has_them(changing):
     """The client reads the contract again when another version answers."""
     async with TritonClient.at(changing.grpc_url) as client:

@@ -33,7 +33,8 @@ def quiet(_):
 
 @pytest.mark.parametrize("engine", [engine for engine in BUILD_ENGINES if engine != "torch"])
 def test_every_configuration_is_a_model_config(tmp_path, engine):
-    models = built(tmp_path, engine=engine, also=ALSO, bounded_queue=True)
+    also = tuple(set(ALSO) - {"raw"}) if engine == "tensorrt" else ALSO
+    models = built(tmp_path, engine=engine, also=also, bounded_queue=True)
     assert {"tiny_jpeg", "tiny_jpeg_streaming", "tiny_jpeg_batch", "tiny"} == {one.model for one in models}
     for one in models:
         config = read_config(tmp_path / one.model / "config.pbtxt")
@@ -190,6 +191,37 @@ def test_what_a_killed_build_left_is_no_version_and_is_swept(tmp_path):
     assert not list(model.glob(".*.part"))
 
 
+def test_what_lies_on_a_killed_build_s_bench_is_not_taken(tmp_path):
+    source = tiny_source(tmp_path)
+    left_over = tmp_path / ".workshop-killed" / source.fingerprint / "model.onnx"
+    left_over.parent.mkdir(parents=True)
+    left_over.write_bytes(b"int8, or half of it")
+    built(tmp_path, source)
+    assert (tmp_path / "tiny_jpeg" / "1" / "model.onnx").read_bytes() != b"int8, or half of it"
+    assert not list(tmp_path.glob(".workshop*"))
+
+
+def test_two_builds_at_once_do_not_meet(tmp_path):
+    source = tiny_source(tmp_path)
+
+    def write(path):
+        with pytest.raises(CannotBuild, match="another build"):
+            built(tmp_path, tiny_source(tmp_path, A_DOG))
+        source.write_onnx(path)
+
+    assert built(tmp_path, replace(source, write_onnx=write))[0].version == 1
+
+
+def test_a_build_killed_before_its_configuration_stood_is_healed_by_the_next(tmp_path):
+    built(tmp_path)
+    config = tmp_path / "tiny_jpeg" / "config.pbtxt"
+    wanted = config.read_text()
+    for damage in (lambda: config.write_text("of the version before"), config.unlink):
+        damage()
+        assert not built(tmp_path)[0].changed
+        assert config.read_text() == wanted
+
+
 def test_two_versions_are_kept(tmp_path):
     for score in (0.5, 0.6, 0.7, 0.8):
         built(tmp_path, tiny_source(tmp_path, [(1, 1, 9, 9, score, 0)]))
@@ -242,6 +274,17 @@ def test_calibrating_needs_pictures(tmp_path):
 
 
 # --- TensorRT: written here, compiled in NVIDIA's container -----------------------------------------------
+
+
+def test_a_front_hands_on_no_more_than_its_plan_takes(tmp_path):
+    spec = replace(SPEC, serving=Serving(max_batch=32))
+    built(tmp_path, tiny_source(tmp_path, spec=spec), engine="tensorrt", also=("tiers",))
+    assert read_config(tmp_path / "tiny" / "config.pbtxt").max_batch_size == 32
+    assert "--maxShapes=images:32x3x64x64" in (tmp_path / "tiny" / "1" / "build_plan.sh").read_text()
+    for front in ("tiny_jpeg", "tiny_jpeg_batch"):
+        assert Served.load(tmp_path / front / "1").batch_sizes[-1] == 32
+    with pytest.raises(CannotBuild, match="raw"):
+        built(tmp_path, engine="tensorrt", also=("raw",))
 
 
 def test_the_container_gets_a_graph_the_call_that_compiles_it_and_a_front_that_decodes(tmp_path):

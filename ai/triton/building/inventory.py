@@ -35,7 +35,9 @@ class Row:
 
 
 def inventory(repository: Path, triton: RunningTriton | None) -> list[Row]:
-    states = _states(triton) if triton and Path(triton.repository).resolve() == repository.resolve() else None
+    states = (
+        states_of(triton) if triton and Path(triton.repository).resolve() == repository.resolve() else None
+    )
     folders = sorted(path for path in repository.glob("*") if versions.numbers(path))
     return [_row(folder, states) for folder in folders]
 
@@ -56,7 +58,7 @@ def _row(folder: Path, states: dict[tuple[str, int], str] | None) -> Row:
     return Row(folder.name, newest, engine, precision, size, config.max_batch_size, state, aside)
 
 
-def _states(triton: RunningTriton) -> dict[tuple[str, int], str]:
+def states_of(triton: RunningTriton) -> dict[tuple[str, int], str]:
     """Model and version → READY and the like; empty when the server does not say."""
     try:
         answer = httpx.post(f"http://{triton.http_url}/v2/repository/index", headers=triton.http_admin, json={},

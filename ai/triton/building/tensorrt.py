@@ -16,7 +16,7 @@ from ai.triton.stored.served import GRAPH
 
 PLAN = "model.plan"
 SCRIPT = "build_plan.sh"
-PROFILES = {"min": 1, "opt": 4, "max": 8}
+OPTIMAL_BATCH = 4
 MAX_HEADER_BYTES = 1 << 20
 
 
@@ -37,9 +37,10 @@ def fill(version: Path, plan: ModelPlan, graph: Path, compiled: Path | None) -> 
 def _script(plan: ModelPlan) -> str:
     spec = plan.spec
     shape = f"3x{spec.input_height}x{spec.input_width}"
+    largest = plan.batching.max_batch
+    sizes = {"min": 1, "opt": min(OPTIMAL_BATCH, largest), "max": largest}
     profiles = " \\\n  ".join(
-        f"--{name}Shapes={spec.input_name}:{min(size, plan.batching.max_batch)}x{shape}"
-        for name, size in PROFILES.items()
+        f"--{name}Shapes={spec.input_name}:{size}x{shape}" for name, size in sizes.items()
     )
     return f"""#!/bin/sh
 # Compiles {GRAPH} for the GPU it runs on, in NVIDIA's Triton or TensorRT container (TensorRT 8.6 or newer).

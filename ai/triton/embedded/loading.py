@@ -93,6 +93,7 @@ class Loader:
         _require_code(folder, newest)
         started = time.monotonic()
         try:
+            versions.settle(self._repository / name)
             self._admin.load(name, self._timeout_s)
         except LoadsTooLong:
             raise

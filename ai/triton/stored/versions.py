@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from filecmp import cmp
 from pathlib import Path
 
 CONFIG = "config.pbtxt"
@@ -40,6 +41,18 @@ def use_config_of(model: Path, number: int) -> None:
     aside = model / f".{CONFIG}.part"
     shutil.copyfile(model / str(number) / CONFIG, aside)
     aside.replace(model / CONFIG)
+
+
+def settle(model: Path) -> None:
+    """The configuration of the version that is to serve, should a build have been killed just before that."""
+    known = numbers(model)
+    own = model / str(known[-1]) / CONFIG if known else None
+    if (
+        own
+        and own.is_file()
+        and (not (model / CONFIG).is_file() or not cmp(own, model / CONFIG, shallow=False))
+    ):
+        use_config_of(model, known[-1])
 
 
 def set_aside(model: Path, number: int) -> Path:
