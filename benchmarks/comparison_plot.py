@@ -7,14 +7,13 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.comparison import BASE, TARGET_CALLERS, TARGET_P95, TARGET_RPS, Comparison, Row
 from benchmarks.comparison_text import TITLES, short
-from benchmarks.plot import FAINT, INK, STYLE
+from benchmarks.plot import FAINT, INK, write_figure
 from benchmarks.report import Spread
 
 COLOURS = {
@@ -30,13 +29,7 @@ _HOW = {1: "one by one", 8: "8 at once"}
 
 
 def draw(report: Comparison, json_path: Path) -> list[Path]:
-    """Write the figure beside its JSON, as .png and .svg."""
-    with mpl.rc_context(STYLE):
-        figure = _figure(report)
-        paths = [json_path.with_suffix(suffix) for suffix in (".png", ".svg")]
-        figure.savefig(paths[0], dpi=150)
-        figure.savefig(paths[1], metadata={"Date": None})
-    return paths
+    return write_figure(lambda: _figure(report), json_path)
 
 
 def _figure(report: Comparison) -> Figure:

@@ -45,9 +45,13 @@ STYLE: dict[Any, Any] = {  # matplotlib types its keys one by one
 
 
 def draw(report: Report, json_path: Path) -> list[Path]:
-    """Write the figure beside its JSON, as .png and .svg."""
+    return write_figure(lambda: _figure(report), json_path)
+
+
+def write_figure(make: Callable[[], Figure], json_path: Path) -> list[Path]:
+    """The figure beside its JSON, as .png and .svg."""
     with mpl.rc_context(STYLE):
-        figure = _figure(report)
+        figure = make()
         paths = [json_path.with_suffix(suffix) for suffix in (".png", ".svg")]
         figure.savefig(paths[0], dpi=150)
         figure.savefig(paths[1], metadata={"Date": None})

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from ai.core.errors import CrossfadeError
 from ai.engines.quantize import pictures_in
@@ -23,6 +24,8 @@ from ai.triton.embedded.settings import EmbeddedSettings, read_settings
 from ai.triton.parity import SCENES_ON_CPU, SCENES_ON_GPU, ParityOptions, run_parity
 from ai.triton.repository import ALSO, BUILD_ENGINES, Built, CannotBuild, Options
 from ai.triton.trial import figure_of, keep_figure
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 PRECISIONS = ("f32", "bf16", "int8")
 FAILURES = (CrossfadeError, WeightsNotFound, WrongWeights)
@@ -145,6 +148,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="crossfade models", description="Build and compare what a Triton serves."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for words in (_build_words, _add_words, _parity_words, _list_words):
+        words(commands, common)
+    return parser
+
+
+def _build_words(commands: Commands, common: argparse.ArgumentParser) -> None:
     build = commands.add_parser(
         "build", parents=[common],
         help="build the model repository, or bring it up to date; a Triton that runs with it takes what is new",
@@ -176,6 +185,9 @@ def _parser() -> argparse.ArgumentParser:
         "for half a second: docs/triton.md",
     )  # fmt: skip
     build.set_defaults(command=_build)
+
+
+def _add_words(commands: Commands, common: argparse.ArgumentParser) -> None:
     add = commands.add_parser(
         "add", parents=[common], help="bring a detector of your own: a .pt of ultralytics, or an .onnx file",
     )  # fmt: skip
@@ -189,6 +201,9 @@ def _parser() -> argparse.ArgumentParser:
         "--no-build", action="store_true", help="only bring it; `build` and `parity` do the rest"
     )
     add.set_defaults(command=_add)
+
+
+def _parity_words(commands: Commands, common: argparse.ArgumentParser) -> None:
     parity = commands.add_parser(
         "parity", parents=[common], help="does Triton see what legacy sees? exit status 1 if not",
     )  # fmt: skip
@@ -204,10 +219,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parity.add_argument("--output", type=Path, metavar="FOLDER", help="default: var/parity")
     parity.set_defaults(command=_parity)
+
+
+def _list_words(commands: Commands, common: argparse.ArgumentParser) -> None:
     listing = commands.add_parser("list", parents=[common], help="what is built, and what of it serves")
     listing.add_argument("--json", action="store_true")
     listing.set_defaults(command=_list)
-    return parser
 
 
 if __name__ == "__main__":
