@@ -1,23 +1,128 @@
-"""What the backend can be told from outside: one frozen tree, read from the environment and `.env`."""
+"""What the backend can be told from outside: one frozen tree, read from the environment and `.env`.
+
+A bad value stops the start with one line: the variable, its value, what is allowed. What contradicts itself, too.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ai.core.errors import BadSetting
+from ai.core.image import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, ImageLimits
+from backend.sides import LEGACY, TRITON, Side
+
+DETECTORS = ("rtdetr", "yolo26")
+ENV_FILE = Path(".env")
+_MIB = 1024 * 1024
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", frozen=True)
 
+    # --- the two sides ------------------------------------------------------------------------------------
+    triton_enabled: bool = False  # the kill switch, as it was at the start; `rollout.watch` follows it
+    triton_traffic_fraction: Share = 0.0
+    triton_shadow_fraction: Share = 0.0
+    triton_url: str = "localhost:8001"
+    triton_http_url: str = "localhost:8000"
+    triton_protocol: Literal["grpc", "http"] = "grpc"
+    triton_timeout: Seconds = 60.0
+    triton_model: str = "rtdetr"  # the detector when the caller names none
+    triton_max_retries: int = Field(3, ge=0, le=20)
+    triton_confidence_threshold: Share = 0.5
+    triton_class_thresholds: Annotated[dict[str, Share], NoDecode] = Field(
+        default_factory=dict
+    )  # person:0.4,car:0.6
     rtdetr_url: str = "http://localhost:8090"
     yolo26_url: str = "http://localhost:8095"
-    crossfade_var: Path = Path("var")  # logs, process ids and whatever else is made while running
-    start_timeout_s: float = Field(120.0, gt=0)
+    legacy_enabled: bool = True
+    legacy_timeout_s: Seconds = 60.0
+    fallback: Literal["legacy", "both", "none"] = "legacy"
+
+    # --- the rollout --------------------------------------------------------------------------------------
+    rollout_key: Literal["request", "camera-quota"] = "request"
+    rollout_store: str = ""  # sqlite:///PATH or memory:; empty: crossfade.db in CROSSFADE_VAR
+    rollout_poll_s: Seconds = 0.1  # how often a worker looks whether the store changed
+    rollout_env_poll_s: Seconds = 0.25  # … and whether .env did
+    rollout_heartbeat_s: Seconds = 1.0
+    rollout_ack_s: Seconds = 1.0  # how long a rollback waits for every live worker
+    quota_window_s: Seconds = 60.0  # of traffic, from which the cameras of camera-quota are chosen
+
+    # --- failing well -------------------------------------------------------------------------------------
+    detect_deadline_s: Seconds = 5.0
+    triton_deadline_share: Share = 0.4  # of the deadline, while a fallback exists
+    retry_budget_share: Share = 0.2  # retries, of requests …
+    retry_budget_per_s: float = Field(10.0, ge=0, le=10_000)  # … and as many besides
+    breaker_failures: Count = 5  # in a row …
+    breaker_share: Share = 0.5  # … or this share …
+    breaker_least: Count = 20  # … of at least so many …
+    breaker_window_s: Seconds = 10.0  # … within this
+    breaker_open_s: Seconds = 5.0
+    breaker_open_growth: float = Field(1.6, ge=1, le=10)
+    breaker_open_max_s: Seconds = 60.0
+    breaker_probes: Count = 3  # that must succeed before it closes
+    probe_timeout_s: Seconds = 5.0
+    probe_idle_s: Seconds = 10.0  # a side that nobody asked for so long is asked with a picture of ours
+    abandoned_attempt_s: Seconds = 0.3  # the least time that an attempt gets, however impatient its caller
+    triton_max_in_flight: Count = 256
+    legacy_max_in_flight: Count = 64
+
+    # --- the API ------------------------------------------------------------------------------------------
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=1, le=65535)
+    workers: int = Field(1, ge=1, le=64)
+    api_keys: str = ""  # name:role:key,…
+    max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1024)
+    max_image_pixels: int = Field(MAX_IMAGE_PIXELS, ge=10_000)
+    max_batch_images: int = Field(32, ge=1, le=1000)
+    max_batch_bytes: int = Field(64 * _MIB, ge=1024)
+    max_receiving_bytes: int = Field(256 * _MIB, ge=1024)  # of all requests together
+    upload_timeout_s: Seconds = 10.0
+    shutdown_timeout_s: int = Field(30, ge=1, le=3600)
+    deepstack_deadline_s: Seconds = 5.0
+    log_sample: Share = 1.0  # of the answered requests; what failed or fell back is always logged
+    log_format: Literal["json", "text"] = "json"
+
+    # --- this machine -------------------------------------------------------------------------------------
+    crossfade_var: Path = Path("var")  # logs, the store and whatever else is made while running
+    start_timeout_s: Seconds = 180.0
+
+    @property
+    def legacy_urls(self) -> Mapping[str, str]:
+        return {"rtdetr": self.rtdetr_url, "yolo26": self.yolo26_url}
+
+    @property
+    def triton_models(self) -> Mapping[str, str]:
+        """Encoded pictures in, detections out (design 4.3)."""
+        return {detector: f"{detector}_jpeg" for detector in DETECTORS}
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        return ImageLimits(self.max_image_bytes, self.max_image_pixels)
+
+    @property
+    def store_url(self) -> str:
+        return self.rollout_store or f"sqlite:///{self.crossfade_var / 'crossfade.db'}"
+
+    def fallbacks_of(self, side: Side) -> tuple[Side, ...]:
+        """Who may be asked after `side`, Triton only where it is on at all."""
+        if self.fallback == "none":
+            return ()
+        if side == TRITON:
+            return (LEGACY,) if self.legacy_enabled else ()
+        return (TRITON,) if self.fallback == "both" else ()
 
     @field_validator("rtdetr_url", "yolo26_url")
     @classmethod
@@ -27,11 +132,69 @@ class Settings(BaseSettings):
             raise ValueError("must be an address such as http://localhost:8090")
         return value.rstrip("/")
 
+    @field_validator("triton_url", "triton_http_url")
+    @classmethod
+    def _is_a_target(cls, value: str) -> str:
+        bare = value.removeprefix("dns:///").removeprefix("http://")
+        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):\d{1,5}(,[^\s/,]+:\d{1,5})*", bare):
+            raise ValueError("must be host:port, or dns:///host:port for all addresses of a name")
+        return value
 
-def read_settings() -> Settings:
+    @field_validator("triton_model")
+    @classmethod
+    def _is_a_detector(cls, value: str) -> str:
+        if value not in DETECTORS:
+            raise ValueError(f"must be {' or '.join(DETECTORS)}")
+        return value
+
+    @field_validator("triton_class_thresholds", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.rpartition(":") for pair in value.split(",") if pair.strip()]
+        if any(not label.strip() for label, _, _ in pairs):
+            raise ValueError("must be class:threshold,… such as person:0.4,car:0.6")
+        return {label.strip(): threshold for label, _, threshold in pairs}
+
+    @field_validator("rollout_store")
+    @classmethod
+    def _is_a_store(cls, value: str) -> str:
+        if value and value != "memory:" and not re.fullmatch(r"sqlite:///.+", value):
+            raise ValueError("must be sqlite:///PATH or memory:")
+        return value
+
+    @model_validator(mode="after")
+    def _does_not_contradict_itself(self) -> Settings:
+        if self.legacy_enabled:
+            return self
+        if self.fallback == "legacy" and "fallback" in self.model_fields_set:
+            raise ValueError(
+                "FALLBACK=legacy needs the legacy services, and LEGACY_ENABLED=false turns them off"
+            )
+        if "triton_traffic_fraction" in self.model_fields_set and self.triton_traffic_fraction < 1:
+            raise ValueError(
+                f"LEGACY_ENABLED=false leaves {1 - self.triton_traffic_fraction:.0%} of the requests to nobody: "
+                f"TRITON_TRAFFIC_FRACTION={self.triton_traffic_fraction:g} must be 1 then"
+            )
+        return self
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """From the environment and `.env`; an override that is not None goes before them."""
     try:
-        return Settings()
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        raise BadSetting.of(error.errors()[0]) from error
+        problem = error.errors()[0]
+        raise (BadSetting.of(problem) if problem["loc"] else BadSetting(_words(problem["msg"]))) from error
     except UnicodeDecodeError as error:
         raise BadSetting(f".env cannot be read: it is not UTF-8 ({error})") from error
+
+
+def _words(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def whole_environment() -> dict[str, str]:
+    """The environment that processes of ours are started in."""
+    return dict(os.environ)  # noqa: TID251 - settings read the environment

@@ -16,9 +16,9 @@ from ai.engines.engine import Engine
 from ai.serving import docs
 from ai.serving.detection import Detection
 from ai.serving.metrics import ServiceMetrics
-from ai.serving.problems import Problem, answer_problem
 from ai.serving.runtime import Runtime
 from ai.serving.settings import ServiceSettings
+from ai.web.problems import Problem, answer_problem
 
 
 def create_app(spec: DetectorSpec, load: Callable[[], Engine], settings: ServiceSettings) -> FastAPI:

@@ -14,11 +14,11 @@ from fastapi.responses import JSONResponse
 
 from ai.core.errors import InvalidDetections, InvalidImage
 from ai.serving import answers
-from ai.serving.intake import Budget, Intake, Upload
 from ai.serving.metrics import ServiceMetrics
-from ai.serving.problems import CallerGone, Late, ModelFault, Problem
 from ai.serving.runtime import Answer, Decoded, Outcome, Runtime
 from ai.serving.settings import ServiceSettings
+from ai.web.intake import Budget, Intake, Upload
+from ai.web.problems import CallerGone, Late, ModelFault, Problem
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Detection:
     def __init__(self, runtime: Runtime, metrics: ServiceMetrics, settings: ServiceSettings) -> None:
         self._runtime = runtime
         self._metrics = metrics
-        self._settings = settings
+        self._limits = settings.intake_limits
         self._budget = Budget(settings.max_receiving_bytes)
 
     async def detect(self, request: Request) -> Response:
@@ -68,7 +68,7 @@ class Detection:
             expires_at = _expiry(request)
             self._runtime.require_room()
             with self._budget.share() as take:
-                yield Job(request, Intake(request, self._settings, take), expires_at)
+                yield Job(request, Intake(request, self._limits, take), expires_at)
 
     async def _each(self, uploads: list[Upload], expires_at: float | None) -> list[dict[str, Any]]:
         """Every image's result or error, at its index: one bad image spoils nothing for the others."""

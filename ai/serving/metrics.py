@@ -11,8 +11,8 @@ import pynvml
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from ai.serving.problems import Problem
 from ai.serving.runtime import Answer
+from ai.web.problems import Problem
 
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2.5, 5, 10)
 _COUNT_BUCKETS = (0, 1, 2, 3, 5, 8, 13, 21, 50, 100, 300)

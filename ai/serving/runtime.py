@@ -25,8 +25,8 @@ from ai.core.processing import Prepared, finish, prepare
 from ai.core.sample import sample_jpeg
 from ai.core.spec import DetectorSpec
 from ai.engines.engine import Engine
-from ai.serving.intake import Image
-from ai.serving.problems import Busy, Late
+from ai.web.intake import Image
+from ai.web.problems import Busy, Late
 
 logger = logging.getLogger(__name__)
 

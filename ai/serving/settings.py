@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from ai.core.errors import BadSetting
 from ai.core.image import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, ImageLimits
 from ai.engines.settings import WeightsSettings
+from ai.web.intake import IntakeLimits
 
 
 class ServiceSettings(WeightsSettings):
@@ -27,6 +28,12 @@ class ServiceSettings(WeightsSettings):
     @property
     def image_limits(self) -> ImageLimits:
         return ImageLimits(self.max_image_bytes, self.max_image_pixels)
+
+    @property
+    def intake_limits(self) -> IntakeLimits:
+        return IntakeLimits(
+            self.max_image_bytes, self.max_batch_images, self.max_batch_bytes, self.upload_timeout_s
+        )
 
 
 def read_settings(prefix: str, default_port: int) -> ServiceSettings:

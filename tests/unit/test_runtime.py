@@ -11,8 +11,8 @@ from ai.core.detections import Detections
 from ai.core.errors import InvalidDetections
 from ai.core.image import ImageLimits
 from ai.core.sample import sample_jpeg
-from ai.serving.problems import Busy, Late
 from ai.serving.runtime import Answer, Runtime
+from ai.web.problems import Busy, Late
 from ai.yolo26.processing import spec
 
 

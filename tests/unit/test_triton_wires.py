@@ -25,8 +25,8 @@ from ai.core.errors import (
     Unavailable,
 )
 from ai.triton.asking import grpc_wire, http_body, http_wire
-from ai.triton.asking.patience import Patience
 from ai.triton.asking.wire import Question, fault, passed_on
+from ai.web.patience import Patience
 
 QUESTION = Question(
     model="m", input_name="image", datatype="UINT8", shape=(1, 3), data=b"abc", outputs=("a", "b"),

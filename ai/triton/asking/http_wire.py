@@ -21,7 +21,6 @@ from ai.core.errors import (
     Unavailable,
 )
 from ai.triton.asking import http_body
-from ai.triton.asking.patience import Patience, PatientBackend
 from ai.triton.asking.wire import (
     ADMIN_HEADER,
     MAX_ANSWER_BYTES,
@@ -33,6 +32,7 @@ from ai.triton.asking.wire import (
     Question,
     fault,
 )
+from ai.web.patience import Patience, PatientBackend
 
 CONNECTIONS = 64
 KEEP_ALIVE_S = (

@@ -22,8 +22,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from ai.serving.problems import Busy, CallerGone, Problem
-from ai.serving.settings import ServiceSettings
+from ai.web.problems import Busy, CallerGone, Problem
 
 FORM_OVERHEAD_BYTES = 64 * 1024  # boundaries, part headers and small fields around the images
 DRAIN_BYTES = 32 * 1024 * 1024  # of a refused body, read and forgotten, so that the refusal can be heard
@@ -42,6 +41,14 @@ _ESCAPES = tuple((f"%{code:02X}".encode(), bytes([code])) for code in b"+/=:;,\r
 
 Image = Callable[[], bytes | bytearray]
 """An encoded picture, or the work that unpacks it; raises Problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    max_image_bytes: int
+    max_batch_images: int
+    max_batch_bytes: int
+    upload_timeout_s: float  # for a whole body to arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +87,24 @@ class Budget:
 class Intake:
     """Receives one request's body."""
 
-    def __init__(self, request: Request, settings: ServiceSettings, take: Callable[[int], None]) -> None:
+    def __init__(self, request: Request, limits: IntakeLimits, take: Callable[[int], None]) -> None:
         self._request = request
-        self._settings = settings
+        self._limits = limits
         self._take = take
 
-    async def image(self) -> Image:
-        """The one image of a request to /detect."""
-        kind, settings = self._media_type(), self._settings
+    async def image(self, field: str = "file") -> Image:
+        """The one image of a request; `field` is what a form calls it."""
+        kind, limits = self._media_type(), self._limits
         if kind == "multipart/form-data":
             limit = self._base64_limit()
             async with self._multipart(max_files=1, limit=limit) as form:
-                return await _image_of(form, settings.max_image_bytes)
+                return await _image_of(form, field, limits.max_image_bytes)
         if kind == "application/x-www-form-urlencoded":
             return partial(_from_url_form, await self._body(self._base64_limit() * 5 // 4))
         if kind == "application/json":
             return partial(_from_json, await self._body(self._base64_limit()))
         if kind.startswith("image/") or kind in {"", "application/octet-stream"}:
-            return _known(await self._body(settings.max_image_bytes))
+            return _known(await self._body(limits.max_image_bytes))
         raise Problem(415, f"a body of type {kind!r} is not taken; {_ACCEPTED}")
 
     async def images(self) -> list[Upload]:
@@ -106,8 +113,8 @@ class Intake:
             raise Problem(
                 415, "a batch is sent as multipart/form-data, one part named 'files' for each image"
             )
-        settings = self._settings
-        async with self._multipart(settings.max_batch_images, settings.max_batch_bytes) as form:
+        limits = self._limits
+        async with self._multipart(limits.max_batch_images, limits.max_batch_bytes) as form:
             files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
             if not files:
                 raise Problem(422, "the form has no file in a field named 'files'")
@@ -117,7 +124,7 @@ class Intake:
         return self._request.headers.get("content-type", "").split(";")[0].strip().lower()
 
     def _base64_limit(self) -> int:
-        return self._settings.max_image_bytes * 4 // 3 + FORM_OVERHEAD_BYTES
+        return self._limits.max_image_bytes * 4 // 3 + FORM_OVERHEAD_BYTES
 
     @asynccontextmanager
     async def _multipart(self, max_files: int, limit: int) -> AsyncIterator[FormData]:
@@ -156,7 +163,7 @@ class Intake:
 
     @asynccontextmanager
     async def _receiving(self) -> AsyncIterator[None]:
-        seconds = self._settings.upload_timeout_s
+        seconds = self._limits.upload_timeout_s
         try:
             async with asyncio.timeout(seconds):
                 yield
@@ -182,15 +189,15 @@ class Intake:
             yield chunk
 
 
-async def _image_of(form: FormData, max_bytes: int) -> Image:
-    part = form.get("file")
+async def _image_of(form: FormData, field: str, max_bytes: int) -> Image:
+    part = form.get(field)
     if isinstance(part, UploadFile):
         if (part.size or 0) > max_bytes:
             raise Problem(413, f"the image has {part.size:,} bytes; at most {max_bytes:,} are taken")
         return _known(await part.read())
     if _BASE64_FIELD in form:
         return partial(_from_base64, form.get(_BASE64_FIELD))
-    raise Problem(422, f"the form has no file in a field named 'file', and no {_BASE64_FIELD}")
+    raise Problem(422, f"the form has no file in a field named {field!r}, and no {_BASE64_FIELD}")
 
 
 def _known(data: bytes | bytearray) -> Image:

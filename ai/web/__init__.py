@@ -1,0 +1,1 @@
+"""HTTP as every part of ours speaks it: pictures received within bounds, problems in words, calls with a deadline."""

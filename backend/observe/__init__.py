@@ -1,0 +1,1 @@
+"""What happened, as frozen events, and who is told of it."""

@@ -1,0 +1,162 @@
+"""What happens on the way of a request and around it. Whoever lets it happen knows these, and no metric or log.
+
+An observer cannot break what it observes: `told` swallows and logs whatever a listener raises.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from backend.sides import Side
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["ok", "refused", "unavailable", "busy", "late", "gone", "failed"]
+"""answered · both sides refuse the picture · no side could serve · shed · the deadline passed · the caller hung up
+· a fault of ours"""
+
+BreakerState = Literal["closed", "open", "half_open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """One call of one side has ended; its caller may be gone by then."""
+
+    detector: str
+    backend: Side
+    code: str  # "ok", or the error's name: "unavailable", "deadline_exceeded", … ("cancelled": at shutdown)
+    duration_s: float
+    synthetic: bool = False  # a probe; no caller waits for it
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    detector: str
+    backend: Side
+
+
+@dataclass(frozen=True, slots=True)
+class RetryBudgetExhausted:
+    detector: str
+    backend: Side
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    detector: str
+    from_: Side
+    to: Side
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shed:
+    backend: Side
+    reason: Literal[
+        "full", "share", "pace"
+    ]  # no place left · this camera has its share · it would be too late
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    backend: Side
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerMoved:
+    detector: str
+    backend: Side
+    to: BreakerState
+
+
+@dataclass(frozen=True, slots=True)
+class HeadroomMeasured:
+    """How often over legacy could carry what all sides serve of this detector now; under 1 the fallback would not hold."""
+
+    detector: str
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class FlagsSeen:
+    """What this worker obeys from now on."""
+
+    enabled: bool  # and no kill switch is thrown
+    version: int
+    stale: bool
+    asked: Mapping[str, float]  # by detector: what the state says
+    effective: Mapping[str, float]  # by detector: what is done, kill switch, staleness and quotas considered
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnded:
+    """One image of one caller."""
+
+    request_id: str
+    caller_request_id: str
+    camera: str | None
+    detector: str
+    outcome: Outcome
+    backend: Side | None  # who served it
+    model_version: str
+    reason: str  # of the decision
+    fallback_reason: str | None
+    attempts: int
+    bucket: int
+    fraction: float
+    flag_version: int
+    found: int  # detections at or over the threshold
+    total_s: float
+    backend_s: float  # of the call that served it
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A pair of answers to one picture was compared."""
+
+    detector: str
+    verdict: str
+    latency_delta_s: float  # Triton's minus legacy's
+    mean_iou: float | None  # of matched boxes
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowDropped:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisagreementMeasured:
+    detector: str
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class RampStepped:
+    detector: str
+    step: int
+
+
+Event = (
+    Attempted | Retried | RetryBudgetExhausted | FellBack | Shed | InFlight | BreakerMoved | HeadroomMeasured
+    | FlagsSeen | RequestEnded | Compared | ShadowDropped | DisagreementMeasured | RampStepped
+)  # fmt: skip
+Observer = Callable[[Event], None]
+
+
+def told(*listeners: Observer) -> Observer:
+    """One observer that tells each listener, and lets none of them hurt the path."""
+
+    def observe(event: Event) -> None:
+        for listener in listeners:
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("an observer failed on %s", type(event).__name__)
+
+    return observe

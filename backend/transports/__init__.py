@@ -1,0 +1,1 @@
+"""How each side is asked, behind one Protocol."""
