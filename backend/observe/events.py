@@ -75,7 +75,7 @@ class BreakerMoved:
 
 @dataclass(frozen=True, slots=True)
 class HeadroomMeasured:
-    """How often over legacy could carry what all sides serve of this detector now; under 1 the fallback would not hold."""
+    """What legacy could carry over what is asked of this detector now; under 1 the fallback would not hold."""
 
     detector: str
     ratio: float
