@@ -21,8 +21,8 @@ class Ask:
     media_type: str = "image/jpeg"
     request_id: str = ""
     headers: Mapping[str, str] = field(
-        default=NO_HEADERS
-    )  # of the caller: those that follow a request travel on
+        default_factory=lambda: NO_HEADERS
+    )  # those that follow a request travel on
     priority: int = 0  # 1 goes before 2; 0 leaves it to the side
 
 
