@@ -1,0 +1,282 @@
+"""What the backend tells Prometheus: every metric, fed by one observer. `docs/metrics.md` is its table.
+
+With several workers prometheus_client keeps each one's figures in files of a shared directory, and whichever worker
+is scraped adds all of them up. How gauges become one figure is said where each is made; the rule is that the worst
+worker shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+    values,
+)  # fmt: skip
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from backend.observe import workers
+from backend.observe.events import (
+    Attempted,
+    BreakerMoved,
+    BreakerState,
+    Compared,
+    DisagreementMeasured,
+    Event,
+    FellBack,
+    FlagsSeen,
+    HeadroomMeasured,
+    InFlight,
+    Outcome,
+    RampStepped,
+    RequestEnded,
+    Retried,
+    RetryBudgetExhausted,
+    ShadowDropped,
+    Shed,
+)  # fmt: skip
+from backend.observe.labels import Children
+from backend.settings import DETECTORS
+from backend.sides import SIDES
+
+NOBODY: Final = "none"  # the backend of a request that no side served
+
+BREAKER_STATES: Final[Mapping[BreakerState, int]] = {"closed": 0, "half_open": 1, "open": 2}
+
+# From a fast GPU to the deadline; 0.07, 0.1, 0.4 and 0.5 are the edges that objectives are written with.
+DURATION_BUCKETS_S = (
+    0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2.5, 5, 10,
+)  # fmt: skip
+DELTA_BUCKETS_S = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, 0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+IOU_BUCKETS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 1)
+
+GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
+
+
+class Metrics:
+    """`directory`: where the workers' files lie (`workers.metrics_directory`); None: this process is alone."""
+
+    content_type: str = CONTENT_TYPE_LATEST
+
+    def __init__(self, directory: Path | None, detectors: Collection[str] = DETECTORS) -> None:
+        self._directory = directory
+        self._detectors = detectors
+        self._registry = CollectorRegistry()
+        self._scraped = self._registry if directory is None else _shared(directory)
+        if directory is None:  # of several workers it would show whichever happened to be scraped
+            ProcessCollector(registry=self._registry)
+        self._make_serving()
+        self._make_rollout()
+        self._make_shadow()
+        self._begin_at_zero()
+        self._listeners = self._by_type()
+
+    def __call__(self, event: Event) -> None:
+        self._listeners[type(event)](event)
+
+    def render(self) -> bytes:
+        """Reads every worker's files: milliseconds, in a thread that serves nobody."""
+        if self._directory is not None:
+            _forget_the_dead(self._directory)
+        return generate_latest(self._scraped)
+
+    def _make_serving(self) -> None:
+        self._requests = self._counter(
+            "detector_requests", "Images of callers, by who served them and what became of them",
+            "detector", "backend", "outcome",
+        )  # fmt: skip
+        self._durations = self._histogram(
+            "detector_request_duration_seconds", "From a request's decision to its end", DURATION_BUCKETS_S,
+            "detector", "backend",
+        )  # fmt: skip
+        self._attempts = self._counter(
+            "detector_attempts", "Calls of one side, probes included, by how they ended",
+            "detector", "backend", "code",
+        )  # fmt: skip
+        self._fallbacks = self._counter(
+            "detector_fallbacks", "Requests that went on to another side", "detector", "from", "to", "reason"
+        )
+        self._retries = self._lone_counter("detector_retries", "Second calls of the same side")
+        self._budget_exhausted = self._lone_counter(
+            "detector_retry_budget_exhausted", "Retries that the retry budget did not allow"
+        )
+        self._breakers = self._gauge(
+            "detector_breaker_state", "0 closed, 1 half open, 2 open; the worst of all workers", "livemax",
+            "detector", "backend",
+        )  # fmt: skip
+        self._transitions = self._counter(
+            "detector_breaker_transitions", "Moves of a breaker, in all workers", "detector", "backend", "to"
+        )
+        self._in_flight = self._gauge(
+            "detector_inflight",
+            "Calls under way, abandoned ones included; of all workers",
+            "livesum",
+            "backend",
+        )
+        self._shed = self._counter("detector_shed", "Requests refused because a side is full", "reason")
+        self._headroom = self._gauge(
+            "detector_fallback_headroom_ratio",
+            "What legacy could carry over what is asked; the least of all workers", "livemin", "detector",
+        )  # fmt: skip
+
+    def _make_rollout(self) -> None:
+        self._enabled = self._lone_gauge("rollout_enabled", "1 while any worker may touch Triton", "livemax")
+        self._fraction = self._gauge(
+            "rollout_fraction", "The share of requests that was asked for", "livemostrecent", "detector"
+        )
+        self._effective = self._gauge(
+            "rollout_effective_fraction",
+            "The share in force; the greatest of all workers",
+            "livemax",
+            "detector",
+        )
+        self._version = self._lone_gauge(
+            "rollout_flag_version", "Of the state; of the worker that lags most", "livemin"
+        )
+        self._stale = self._lone_gauge(
+            "rollout_stale", "1 while any worker cannot read the flags' source", "livemax"
+        )
+        self._ramp_step = self._gauge(
+            "rollout_ramp_step", "The step that the ramp is at", "livemostrecent", "detector"
+        )
+
+    def _make_shadow(self) -> None:
+        self._comparisons = self._counter(
+            "shadow_comparisons", "Pairs of answers to one picture", "detector", "verdict"
+        )
+        self._shadow_dropped = self._counter(
+            "shadow_dropped", "Requests chosen for a comparison that had none", "reason"
+        )
+        self._disagreement = self._gauge(
+            "shadow_disagreement_ratio", "Triton against legacy, less legacy against itself", "livemostrecent",
+            "detector",
+        )  # fmt: skip
+        self._latency_delta = self._histogram(
+            "shadow_latency_delta_seconds",
+            "Triton's time less legacy's, on one picture",
+            DELTA_BUCKETS_S,
+            "detector",
+        )
+        self._iou = self._histogram(
+            "shadow_match_iou", "Mean overlap of the boxes that both sides found", IOU_BUCKETS, "detector"
+        )
+
+    def _begin_at_zero(self) -> None:
+        """What alerts ask of: the first of a series that did not exist is no increase to Prometheus."""
+        for detector in self._detectors:
+            for side in SIDES:
+                self._requests.of(detector, side, "ok")
+                self._breakers.of(detector, side).set(BREAKER_STATES["closed"])
+                for state in BREAKER_STATES:
+                    self._transitions.of(detector, side, state)
+            for outcome in get_args(Outcome):
+                if outcome != "ok":
+                    self._requests.of(detector, NOBODY, outcome)
+        for side in SIDES:
+            self._in_flight.of(side).set(0)
+
+    def _by_type(self) -> Mapping[type[Event], Callable[[Any], None]]:
+        return {
+            RequestEnded: self._request_ended,
+            Attempted: self._attempted,
+            InFlight: self._in_flight_moved,
+            FellBack: self._fell_back,
+            Retried: lambda _: self._retries.inc(),
+            RetryBudgetExhausted: lambda _: self._budget_exhausted.inc(),
+            Shed: lambda event: self._shed.of(event.reason).inc(),
+            BreakerMoved: self._breaker_moved,
+            HeadroomMeasured: lambda event: self._headroom.of(event.detector).set(event.ratio),
+            FlagsSeen: self._flags_seen,
+            RampStepped: lambda event: self._ramp_step.of(event.detector).set(event.step),
+            Compared: self._compared,
+            ShadowDropped: lambda event: self._shadow_dropped.of(event.reason).inc(),
+            DisagreementMeasured: lambda event: self._disagreement.of(event.detector).set(event.ratio),
+        }
+
+    def _request_ended(self, event: RequestEnded) -> None:
+        backend = event.backend or NOBODY
+        self._requests.of(event.detector, backend, event.outcome).inc()
+        self._durations.of(event.detector, backend).observe(event.total_s)
+
+    def _attempted(self, event: Attempted) -> None:
+        self._attempts.of(event.detector, event.backend, event.code).inc()
+
+    def _in_flight_moved(self, event: InFlight) -> None:
+        self._in_flight.of(event.backend).set(event.count)
+
+    def _fell_back(self, event: FellBack) -> None:
+        self._fallbacks.of(event.detector, event.from_, event.to, event.reason).inc()
+
+    def _breaker_moved(self, event: BreakerMoved) -> None:
+        self._breakers.of(event.detector, event.backend).set(BREAKER_STATES[event.to])
+        self._transitions.of(event.detector, event.backend, event.to).inc()
+
+    def _flags_seen(self, event: FlagsSeen) -> None:
+        self._enabled.set(event.enabled)
+        self._version.set(event.version)
+        self._stale.set(event.stale)
+        for detector, fraction in event.asked.items():
+            self._fraction.of(detector).set(fraction)
+        for detector, fraction in event.effective.items():
+            self._effective.of(detector).set(fraction)
+
+    def _compared(self, event: Compared) -> None:
+        self._comparisons.of(event.detector, event.verdict).inc()
+        self._latency_delta.of(event.detector).observe(event.latency_delta_s)
+        if event.mean_iou is not None:
+            self._iou.of(event.detector).observe(event.mean_iou)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Children[Counter]:
+        return Children(Counter(name, meaning, labels, registry=self._registry), labels, self._detectors)
+
+    def _histogram(
+        self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str
+    ) -> Children[Histogram]:
+        metric = Histogram(name, meaning, labels, buckets=buckets, registry=self._registry)
+        return Children(metric, labels, self._detectors)
+
+    def _gauge(self, name: str, meaning: str, mode: GaugeMode, *labels: str) -> Children[Gauge]:
+        metric = Gauge(name, meaning, labels, registry=self._registry, multiprocess_mode=mode)
+        return Children(metric, labels, self._detectors)
+
+    def _lone_counter(self, name: str, meaning: str) -> Counter:
+        return Counter(name, meaning, registry=self._registry)
+
+    def _lone_gauge(self, name: str, meaning: str, mode: GaugeMode) -> Gauge:
+        return Gauge(name, meaning, registry=self._registry, multiprocess_mode=mode)
+
+
+def _shared(directory: Path) -> CollectorRegistry:
+    """Of all workers. Gauges that a dead one with this process' id has left are not taken over."""
+    if values.ValueClass is values.MutexValue:
+        raise RuntimeError(
+            "prometheus_client was imported before workers.metrics_directory() was asked: nothing is shared"
+        )
+    for file in _live_gauges(directory):
+        if _pid_of(file) == workers.this_pid():
+            file.unlink(missing_ok=True)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+    return registry
+
+
+def _forget_the_dead(directory: Path) -> None:
+    for file in _live_gauges(directory):
+        if not workers.is_sibling(_pid_of(file)):
+            file.unlink(missing_ok=True)  # another worker may be scraped at the same moment
+
+
+def _live_gauges(directory: Path) -> list[Path]:
+    return list(directory.glob("gauge_live*_*.db"))
+
+
+def _pid_of(file: Path) -> int:
+    return int(file.stem.rpartition("_")[2])
