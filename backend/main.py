@@ -1,0 +1,173 @@
+"""The one place that composes: settings in, an app out.
+
+`uvicorn --factory backend.main:app --workers N` serves it; `create_app(settings)` is for whoever embeds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from ai.core.detections import Thresholds
+from ai.core.errors import BadSetting
+from ai.core.labels import COCO_80
+from backend.api.app import create_api
+from backend.api.auth import Keys
+from backend.api.parts import Parts
+from backend.observe import logs, workers
+from backend.observe.events import BreakerMoved, BreakerState, Observer, told
+from backend.rollout.control import Rollout
+from backend.services.admission import Admission
+from backend.services.breaker import Breaker, BreakerPolicy
+from backend.services.detector_client import DetectorClient, Lanes, Policy
+from backend.services.lanes import Crowd, Lane
+from backend.services.pace import Pace
+from backend.services.probe import Prober
+from backend.services.retry import RetryBudget
+from backend.services.typical import Typical
+from backend.settings import DETECTORS, Settings, read_settings
+from backend.sides import LEGACY, SIDES, TRITON, Side
+from backend.transports.base import Transport
+from backend.transports.legacy import LegacyTransport
+from backend.transports.triton import TritonTarget, TritonTransport
+
+MEASURE_S = 1.0
+
+Transports = Mapping[Side, Transport]
+
+
+def app() -> FastAPI:
+    """What each worker of uvicorn makes; a bad setting ends it with one line."""
+    try:
+        return create_app(read_settings())
+    except BadSetting as error:
+        sys.exit(str(error))
+
+
+def create_app(settings: Settings, transports: Transports | None = None) -> FastAPI:
+    """`transports` stand in for the real sides; they are the caller's to close."""
+
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            api.state.parts = await _composed(settings, transports, stack)
+            yield
+
+    return create_api(lifespan)
+
+
+async def _composed(settings: Settings, transports: Transports | None, stack: AsyncExitStack) -> Parts:
+    """What is entered last ends first: callers, then probes, then connections, then the flags and the log."""
+    directory = workers.metrics_directory(settings.crossfade_var)
+    from backend.observe.metrics import Metrics  # noqa: PLC0415 - Prometheus must know the directory first
+
+    metrics = Metrics(directory)
+    log = logs.configured(settings)
+    stack.callback(log.close)
+    observe = told(metrics, log)
+    keys = Keys.opened(settings.api_keys, settings.crossfade_var)
+    rollout = Rollout.opened(settings, observe, workers.worker_id())
+    await rollout.start()
+    stack.push_async_callback(rollout.stop)
+    sides = transports if transports is not None else _real_sides(settings, stack)
+    client, prober = _client(settings, sides, rollout, observe)
+    stack.push_async_callback(client.drain)
+    stack.push_async_callback(prober.close)
+    for work in (prober.run(), _measuring(client)):
+        stack.push_async_callback(_ended, asyncio.create_task(work))
+    return Parts.of(settings, client, rollout, keys, metrics)
+
+
+def _client(
+    settings: Settings, sides: Transports, rollout: Rollout, observe: Observer
+) -> tuple[DetectorClient, Prober]:
+    lanes = _lanes(settings, sides, observe)
+    budgets = {
+        side: RetryBudget(settings.retry_budget_share, settings.retry_budget_per_s, time.monotonic)
+        for side in SIDES
+    }
+    client = DetectorClient(lanes, rollout.flags, _policy(settings), budgets, observe)
+    prober = Prober(
+        lanes.values(), sides, client.reachable, lambda side: side == TRITON and not rollout.flags.triton_on,
+        idle_s=settings.probe_idle_s, timeout_s=settings.probe_timeout_s, clock=time.monotonic,
+    )  # fmt: skip
+    return client, prober
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        default_detector=settings.triton_model,
+        thresholds=_thresholds(settings),
+        fallbacks={side: settings.fallbacks_of(side) for side in SIDES},
+        timeouts_s={LEGACY: settings.legacy_timeout_s, TRITON: settings.triton_timeout},
+        deadline_s=settings.detect_deadline_s,
+        triton_share=settings.triton_deadline_share,
+        max_retries=settings.triton_max_retries,
+    )
+
+
+def _thresholds(settings: Settings) -> Thresholds:
+    unknown = sorted(set(settings.triton_class_thresholds) - set(COCO_80))
+    if unknown:
+        raise BadSetting(f"TRITON_CLASS_THRESHOLDS: {unknown[0]!r} is no class; the classes are {', '.join(COCO_80)}")
+    by_class = {COCO_80.index(label): value for label, value in settings.triton_class_thresholds.items()}
+    return Thresholds(settings.triton_confidence_threshold, by_class)
+
+
+def _real_sides(settings: Settings, stack: AsyncExitStack) -> Transports:
+    target = TritonTarget(settings.triton_url, settings.triton_http_url, settings.triton_protocol)
+    sides: Transports = {
+        LEGACY: LegacyTransport(settings.legacy_urls),
+        TRITON: TritonTransport(target, settings.triton_models),
+    }
+    for transport in sides.values():
+        stack.push_async_callback(transport.close)
+    return sides
+
+
+def _lanes(settings: Settings, sides: Transports, observe: Observer) -> Lanes:
+    places = {LEGACY: settings.legacy_max_in_flight, TRITON: settings.triton_max_in_flight}
+    crowds = {side: Crowd(side, observe) for side in SIDES}
+    allowed = SIDES if settings.legacy_enabled else (TRITON,)
+    return {
+        (detector, side): Lane(
+            detector, side, sides[side],
+            breaker=Breaker(_breaker_policy(settings), time.monotonic, _mover(detector, side, observe)),
+            admission=Admission(places[side], time.monotonic),
+            pace=Pace(time.monotonic),
+            typical=Typical(settings.abandoned_attempt_s),
+            crowd=crowds[side],
+            observe=observe,
+        )
+        for detector in DETECTORS for side in allowed
+    }  # fmt: skip
+
+
+def _breaker_policy(settings: Settings) -> BreakerPolicy:
+    return BreakerPolicy(
+        failures=settings.breaker_failures, share=settings.breaker_share, least=settings.breaker_least,
+        window_s=settings.breaker_window_s, open_s=settings.breaker_open_s,
+        open_growth=settings.breaker_open_growth, open_max_s=settings.breaker_open_max_s,
+        probes=settings.breaker_probes,
+    )  # fmt: skip
+
+
+def _mover(detector: str, side: Side, observe: Observer) -> Callable[[BreakerState], None]:
+    return lambda to: observe(BreakerMoved(detector, side, to))
+
+
+async def _measuring(client: DetectorClient) -> None:
+    while True:
+        client.measure()
+        await asyncio.sleep(MEASURE_S)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

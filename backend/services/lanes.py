@@ -1,0 +1,167 @@
+"""One side of one detector, with all that stands between it and a caller: breaker, places, pace."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+from ai.core.errors import BackendError
+from backend.observe.events import Attempted, BreakerState, InFlight, Observer, Shed
+from backend.services.admission import Admission
+from backend.services.attempt import OK, Attempt
+from backend.services.breaker import Breaker
+from backend.services.pace import Pace
+from backend.services.typical import Typical
+from backend.sides import Side
+from backend.transports.base import Ask, Found, Transport
+
+Barrier = Literal["breaker_open", "full", "share", "pace"]
+NO_CAMERA = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    detector: str
+    backend: Side
+    allowed: bool  # the flags let callers reach it at all
+    breaker: BreakerState
+    heard: bool  # it has answered at least once since it is allowed: a caller or a probe
+    in_flight: int
+
+
+@dataclass(slots=True)
+class Crowd:
+    """How many attempts are under way on one side, of all detectors."""
+
+    side: Side
+    observe: Observer
+    count: int = 0
+
+    def add(self, change: int) -> None:
+        self.count += change
+        self.observe(InFlight(self.side, self.count))
+
+
+class Lane:
+    def __init__(
+        self,
+        detector: str,
+        side: Side,
+        transport: Transport,
+        *,
+        breaker: Breaker,
+        admission: Admission,
+        pace: Pace,
+        typical: Typical,
+        crowd: Crowd,
+        observe: Observer,
+    ) -> None:
+        self.detector = detector
+        self.side: Side = side
+        self.breaker = breaker
+        self.pace = pace
+        self.heard = False
+        self._allowed = False
+        self._transport = transport
+        self._admission = admission
+        self._typical = typical
+        self._crowd = crowd
+        self._observe = observe
+        self._under_way: set[asyncio.Task[Found]] = set()
+
+    @property
+    def allowed(self) -> bool:
+        return self._allowed
+
+    @allowed.setter
+    def allowed(self, allowed: bool) -> None:
+        self.heard = self.heard and allowed
+        self._allowed = allowed
+
+    @property
+    def status(self) -> LaneStatus:
+        return LaneStatus(
+            self.detector, self.side, self.allowed, self.breaker.state, self.heard, self.in_flight
+        )
+
+    @property
+    def in_flight(self) -> int:
+        return self._admission.count
+
+    @property
+    def can_serve(self) -> bool:
+        return self.allowed and self.heard and self.breaker.state == "closed"
+
+    def barrier(self, camera: str | None, left_s: float) -> Barrier | None:
+        """Why this lane is not even asked."""
+        if self.breaker.state != "closed":
+            return "breaker_open"
+        refusal: Literal["full", "share", "pace"] | None = self._admission.refusal(camera or NO_CAMERA)
+        if refusal is None and self.pace.wait_s(self.in_flight) > left_s:
+            refusal = "pace"
+        if refusal is not None:
+            self._observe(Shed(self.side, refusal))
+        return refusal
+
+    async def ask(self, ask: Ask, camera: str | None) -> Found:
+        """The answer, waited for no longer than `ask.timeout_s`; raises BackendError. There must be no barrier."""
+        return await self._attempt(ask, camera or NO_CAMERA, self.breaker.admit(), self._typical.bound_s)
+
+    async def probe(self, ask: Ask) -> bool:
+        """Ask a question of ours, since nobody else asked lately; it counts as any other."""
+        try:
+            await self._attempt(ask, NO_CAMERA, self.breaker.admit(), ask.timeout_s, synthetic=True)
+        except BackendError:
+            return False
+        return True
+
+    async def heal(self, ask: Ask, generation: int) -> None:
+        """Ask a question of ours, to learn whether an open breaker may close."""
+        succeeded: bool | None = None
+        try:
+            await self._attempt(ask, NO_CAMERA, None, ask.timeout_s, synthetic=True)
+            succeeded = True
+        except BackendError as error:
+            succeeded = False if error.counts_against_backend else None
+        finally:
+            self.breaker.probe_ended(generation, succeeded)
+
+    async def drain(self) -> None:
+        """Cancel what is under way."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _attempt(
+        self, ask: Ask, camera: str, generation: int | None, least_s: float, *, synthetic: bool = False
+    ) -> Found:
+        """`generation` is the breaker's; without one the attempt does not count there."""
+        self._admission.enter(camera)
+        self._crowd.add(1)
+        self.pace.started()
+
+        def ended(code: str, counts: bool, duration_s: float) -> None:
+            self._left(camera, code == OK, duration_s)
+            if generation is not None and (code == OK or (counts and self.allowed)):
+                self.breaker.ended(generation, succeeded=code == OK)
+            self._observe(Attempted(self.detector, self.side, code, duration_s, synthetic))
+
+        return await Attempt(self._transport, ask, least_s, ended).answer(self._keep)
+
+    def _left(self, camera: str, answered: bool, duration_s: float) -> None:
+        self._admission.leave(camera)
+        self._crowd.add(-1)
+        self.pace.ended(answered)
+        if answered:
+            self.heard = True
+            self._typical.succeeded(duration_s)
+
+    def _keep(self, task: asyncio.Task[Found]) -> None:
+        self._under_way.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[Found]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio complains of one whose caller is gone

@@ -1,0 +1,54 @@
+"""One request: who asks, what for, what was decided, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ai.core.detections import Detections, Thresholds
+from ai.core.header import Bytes
+from backend.rollout.decision import Decision
+from backend.services.deadline import Deadline
+from backend.sides import Side
+from backend.transports.base import NO_HEADERS
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """Who asks; an empty id is made up."""
+
+    request_id: str = ""
+    caller_request_id: str = ""
+    headers: Mapping[str, str] = field(default=NO_HEADERS)
+
+
+NOBODY = RequestInfo()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    detections: Detections
+    backend: Side
+    detector: str
+    model_version: str
+    decision: Decision
+    fallback_reason: str | None  # why the side that was decided for did not serve
+    attempts: int
+    total_s: float
+    backend_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    image: Bytes
+    detector: str
+    camera: str | None
+    info: RequestInfo
+    deadline: Deadline
+    thresholds: Thresholds
+    decision: Decision
+    started: float
+
+    @property
+    def is_forced(self) -> bool:
+        return self.decision.reason == "FORCED"
