@@ -1,0 +1,184 @@
+"""The flags of one worker: what it obeys, how it hears of changes, and how changes are made.
+
+    rollout = Rollout.opened(settings, observer, worker_id)
+    await rollout.start()
+    decision = rollout.flags.decide(detector, camera, request_id)
+
+All waiting for files happens in one thread of its own; what this worker obeys changes on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from backend.observe.events import FlagsSeen, Observer
+from backend.rollout.environment import EnvironmentWatch, LastSeen
+from backend.rollout.flags import Flags
+from backend.rollout.journal import Journal
+from backend.rollout.quota import Traffic
+from backend.rollout.state import InvalidState, RolloutState
+from backend.rollout.store import Beat, Change, LostUpdate, NotPossible, StoreAway
+from backend.rollout.stores import open_store
+from backend.rollout.watch import Keeper, Worker
+from backend.settings import DETECTORS, ENV_FILE, Settings
+
+__all__ = [
+    "Beat", "Change", "InvalidState", "LostUpdate", "NotPossible", "RolledBack", "Rollout", "StoreAway",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+ACK_POLL_S = 0.02
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    state: RolloutState
+    pending: tuple[str, ...]  # live workers that have not confirmed it in time
+
+
+class Rollout:
+    """`flags` decides; `traffic` is told of each request, for ROLLOUT_KEY=camera-quota."""
+
+    def __init__(
+        self, keeper: Keeper, traffic: Traffic, observer: Observer, poll_s: float, ack_s: float
+    ) -> None:
+        self.flags = Flags()
+        self.traffic = traffic
+        self._keeper = keeper
+        self._observer = observer
+        self._poll_s = poll_s
+        self._ack_s = ack_s
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollout")
+        self._watching: asyncio.Task[None] | None = None
+
+    @classmethod
+    def opened(
+        cls, settings: Settings, observer: Observer, worker_id: str, env_file: Path = ENV_FILE
+    ) -> Rollout:
+        """Nothing is read before `start`."""
+        traffic = Traffic(settings.quota_window_s)
+        var = settings.crossfade_var
+        keeper = Keeper(
+            open_store(settings.store_url),
+            Journal(var / "rollout-history.jsonl"),
+            EnvironmentWatch(env_file, settings.rollout_env_poll_s),
+            LastSeen(var / "run" / "rollout-environment.json"),
+            Worker(worker_id, settings.rollout_heartbeat_s, settings.rollout_key, settings.legacy_enabled),
+            traffic,
+        )
+        return cls(keeper, traffic, observer, settings.rollout_poll_s, settings.rollout_ack_s)
+
+    async def start(self) -> None:
+        """BadSetting where the state leaves requests to nobody. A store that is away does not keep it from starting."""
+        try:
+            await self._in_thread(self._keeper.begin)
+        except BaseException:
+            await self.stop()
+            raise
+        self._adopt()
+        await self._in_thread(self._keeper.confirm)
+        self._watching = asyncio.create_task(self._watch(), name="rollout")
+
+    async def stop(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+        await self._in_thread(self._keeper.close)
+        self._thread.shutdown(wait=False)
+
+    @property
+    def stale(self) -> bool:
+        return self.flags.view.stale
+
+    def workers(self) -> tuple[Beat, ...]:
+        """The live ones, as of the last heartbeat."""
+        return self._keeper.live
+
+    async def read(self) -> RolloutState:
+        """What is obeyed: of a store that is away, the last state that was seen."""
+        await self._in_thread(self._keeper.look)
+        self._adopt()
+        state = self.flags.view.state
+        if state is None:
+            raise StoreAway("The flags were never read: " + self._keeper.trouble)
+        return state
+
+    async def change(
+        self, patch: Mapping[str, Any], *, who: str, reason: str, version: int | None
+    ) -> RolloutState:
+        """`patch` holds whole values; `version` is what the caller saw, None for whatever is there."""
+        change = await self._in_thread(
+            partial(self._keeper.change, patch, who=who, reason=reason, version=version)
+        )
+        await self._obey()
+        return change.state
+
+    async def rollback(self, *, who: str, reason: str) -> RolledBack:
+        """Every fraction at legacy, in every live worker. StoreAway says how far it got without the store."""
+        try:
+            change = await self._in_thread(partial(self._keeper.rollback, who=who, reason=reason))
+        finally:
+            await self._obey()
+        return RolledBack(change.state, await self._unconfirmed(change.version))
+
+    async def history(self, limit: int = 100) -> tuple[Change, ...]:
+        """Newest first."""
+        return await self._in_thread(partial(self._keeper.history, limit))
+
+    async def _unconfirmed(self, version: int) -> tuple[str, ...]:
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._ack_s
+        while True:
+            pending = await self._in_thread(partial(self._keeper.unconfirmed, version))
+            if not pending or loop.time() >= ends_at:
+                return pending
+            await asyncio.sleep(ACK_POLL_S)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self._in_thread(self._keeper.look)
+                await self._obey()
+            except Exception:
+                logger.exception("the flags could not be looked at; what was obeyed stays")
+            await asyncio.sleep(self._poll_s)
+
+    async def _obey(self) -> None:
+        """Confirmed at once, and not before it is obeyed: a rollback waits for it."""
+        if self._adopt():
+            await self._in_thread(self._keeper.confirm)
+
+    def _adopt(self) -> bool:
+        view = self._keeper.view
+        if view == self.flags.view and self._watching is not None:
+            return False
+        self.flags.show(view)
+        self._observer(self._seen())
+        return True
+
+    def _seen(self) -> FlagsSeen:
+        view, flags = self.flags.view, self.flags
+        state = view.state or RolloutState()
+        detectors = sorted({*DETECTORS, *state.overrides})
+        return FlagsSeen(
+            enabled=flags.triton_on,
+            version=state.version,
+            stale=view.stale,
+            asked={detector: state.fraction_of(detector) for detector in detectors},
+            effective={detector: flags.effective_fraction(detector) for detector in detectors},
+        )
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
