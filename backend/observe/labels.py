@@ -20,7 +20,7 @@ class Children(Generic[M]):
     """Each is looked up once in prometheus_client and kept: its own `labels` takes longer than the counting."""
 
     def __init__(self, metric: M, labels: tuple[str, ...], detectors: Collection[str]) -> None:
-        self._metric = metric
+        self._metric: M = metric
         self._labels = labels
         self._detectors = frozenset(detectors)
         self._known: dict[tuple[str, ...], M] = {}

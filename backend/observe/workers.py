@@ -46,11 +46,11 @@ def is_sibling(pid: int) -> bool:
 
 def metrics_directory(var: Path) -> Path | None:
     """The directory that all children of this launcher share, made afresh for it; None for a process that is alone."""
-    launcher = multiprocessing.parent_process()
-    if launcher is None:
+    if multiprocessing.parent_process() is None:
         return None
+    launcher = os.getppid()
     run = (var / "run").absolute()
-    directory = run / f"{_PREFIX}{_identity(launcher.pid) or launcher.pid}"
+    directory = run / f"{_PREFIX}{_identity(launcher) or launcher}"
     directory.mkdir(parents=True, exist_ok=True)
     _sweep(run)
     _tell_prometheus(directory)

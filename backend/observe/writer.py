@@ -1,0 +1,93 @@
+"""Where all lines of a process go: a thread of its own writes them, so that nobody waits for a full pipe."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+from backend.observe.lines import Format, line_of, stamp
+
+
+class Stream(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
+class Writer:
+    """While nobody reads, `places` lines wait; those after them are lost, and how many is said later."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        form: Format,
+        places: int = 10_000,
+        gather_s: float = 0.02,
+    ) -> None:
+        self._stream = stream
+        self._line = line_of(form)
+        self._places = places
+        self._gather_s = gather_s  # one wake-up and one write for all the lines of that time
+        self._waiting: deque[str] = deque()
+        self._dropped = 0
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._some = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log-lines", daemon=True)
+        self._thread.start()
+
+    def __call__(self, line: str) -> None:
+        with self._lock:
+            if len(self._waiting) < self._places:
+                self._waiting.append(line)
+            else:
+                self._dropped += 1
+        if not self._some.is_set():
+            self._some.set()
+        if self._closing.is_set() and not self._thread.is_alive():
+            self._write_all()  # the last words of a process, after its `close`
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """What waits is written, as far as somebody reads it in time."""
+        self._closing.set()
+        self._some.set()
+        self._thread.join(timeout_s)
+        if not self._thread.is_alive():
+            self._write_all()  # what came while it ended
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._some.wait()
+            self._closing.wait(self._gather_s)
+            self._some.clear()
+            self._write_all()
+        self._write_all()
+
+    def _write_all(self) -> None:
+        with self._writing:
+            text = self._taken()
+            if not text:
+                return
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError):  # nobody reads any more, or the stream is closed
+                with self._lock:
+                    self._dropped += text.count("\n")
+
+    def _taken(self) -> str:
+        with self._lock:
+            lines = list(self._waiting)
+            self._waiting.clear()
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            lines.append(self._note(dropped))
+        return "".join(line + "\n" for line in lines)
+
+    def _note(self, dropped: int) -> str:
+        return self._line(
+            {"ts": stamp(time.time()), "level": "warning", "event": "log_lines_dropped", "count": dropped}
+        )
