@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
@@ -18,16 +18,14 @@ from ai.serving.metrics import ServiceMetrics
 from ai.serving.runtime import Answer, Decoded, Outcome, Runtime
 from ai.serving.settings import ServiceSettings
 from ai.web.intake import Budget, Intake, Upload
-from ai.web.problems import CallerGone, Late, ModelFault, Problem
-
-T = TypeVar("T")
+from ai.web.problems import Late, ModelFault, Problem
+from ai.web.waiting import expiry, while_wanted
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One request that there is room for."""
 
-    request: Request
     intake: Intake
     expires_at: float | None  # when the caller stops waiting, on the monotonic clock
 
@@ -43,7 +41,9 @@ class Detection:
         with self._job("detect", request) as job:
             image = await job.intake.image()
             with self._runtime.admitted():
-                outcome = await _while_wanted(job, self._runtime.detect(image, job.expires_at))
+                outcome = await while_wanted(
+                    request, self._runtime.detect(image, job.expires_at), job.expires_at
+                )
             if isinstance(outcome, InvalidDetections):
                 raise ModelFault(outcome)
             self._metrics.observe(outcome)
@@ -55,7 +55,7 @@ class Detection:
             uploads = await job.intake.images()
             started = time.perf_counter()
             with self._runtime.admitted():
-                results = await _while_wanted(job, self._each(uploads, job.expires_at))
+                results = await while_wanted(request, self._each(uploads, job.expires_at), job.expires_at)
             total_ms = (time.perf_counter() - started) * 1000
             return JSONResponse(
                 {"results": results, "total_inference_time_ms": total_ms, "num_images": len(uploads)}
@@ -65,10 +65,10 @@ class Detection:
     def _job(self, endpoint: str, request: Request) -> Iterator[Job]:
         """Room for a request, within its deadline and the budget for bodies; counted, whatever becomes of it."""
         with self._metrics.counted(endpoint), _as_problem():
-            expires_at = _expiry(request)
+            expires_at = expiry(request)
             self._runtime.require_room()
             with self._budget.share() as take:
-                yield Job(request, Intake(request, self._limits, take), expires_at)
+                yield Job(Intake(request, self._limits, take), expires_at)
 
     async def _each(self, uploads: list[Upload], expires_at: float | None) -> list[dict[str, Any]]:
         """Every image's result or error, at its index: one bad image spoils nothing for the others."""
@@ -101,37 +101,3 @@ def _as_problem() -> Iterator[None]:
         yield
     except InvalidImage as error:
         raise Problem.of(error) from error
-
-
-async def _while_wanted(job: Job, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`; CallerGone or Late as soon as nobody wants it, and then it leaves its queue."""
-    left_s = None if job.expires_at is None else max(0.0, job.expires_at - time.monotonic())
-    task, gone = asyncio.create_task(work), asyncio.create_task(_hung_up(job.request))
-    try:
-        await asyncio.wait((task, gone), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise CallerGone if gone.done() else Late
-    finally:
-        task.cancel()
-        gone.cancel()
-
-
-async def _hung_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _expiry(request: Request) -> float | None:
-    text = request.headers.get("x-deadline-ms")
-    if text is None:
-        return None
-    try:
-        left_ms = float(text)
-    except ValueError:
-        left_ms = float("nan")
-    if not 0 <= left_ms <= 3_600_000:
-        raise Problem(
-            400, f"X-Deadline-Ms is {text[:40]!r}; it must be the milliseconds left, from 0 to 3600000"
-        )
-    return time.monotonic() + left_ms / 1000

@@ -12,7 +12,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +41,20 @@ _ESCAPES = tuple((f"%{code:02X}".encode(), bytes([code])) for code in b"+/=:;,\r
 
 Image = Callable[[], bytes | bytearray]
 """An encoded picture, or the work that unpacks it; raises Problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An image that came as it is: nothing is left to unpack."""
+
+    data: bytes | bytearray
+
+    def __call__(self) -> bytes | bytearray:
+        return self.data
+
+
+async def unpacked(image: Image) -> bytes | bytearray:
+    return image() if isinstance(image, Plain) else await asyncio.to_thread(image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,7 @@ class Intake:
         self._request = request
         self._limits = limits
         self._take = take
+        self.texts: Mapping[str, str] = {}  # the small fields of a form, once its image has arrived
 
     async def image(self, field: str = "file") -> Image:
         """The one image of a request; `field` is what a form calls it."""
@@ -98,13 +113,14 @@ class Intake:
         if kind == "multipart/form-data":
             limit = self._base64_limit()
             async with self._multipart(max_files=1, limit=limit) as form:
+                self.texts = {name: value for name, value in form.items() if isinstance(value, str)}
                 return await _image_of(form, field, limits.max_image_bytes)
         if kind == "application/x-www-form-urlencoded":
             return partial(_from_url_form, await self._body(self._base64_limit() * 5 // 4))
         if kind == "application/json":
             return partial(_from_json, await self._body(self._base64_limit()))
         if kind.startswith("image/") or kind in {"", "application/octet-stream"}:
-            return _known(await self._body(limits.max_image_bytes))
+            return Plain(await self._body(limits.max_image_bytes))
         raise Problem(415, f"a body of type {kind!r} is not taken; {_ACCEPTED}")
 
     async def images(self) -> list[Upload]:
@@ -118,7 +134,17 @@ class Intake:
             files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
             if not files:
                 raise Problem(422, "the form has no file in a field named 'files'")
-            return [Upload(_plain_name(file.filename), _known(await file.read())) for file in files]
+            return [Upload(_plain_name(file.filename), Plain(await file.read())) for file in files]
+
+    async def document(self, limit: int) -> object:
+        """A JSON body that holds no image; an empty one is None."""
+        body = await self._body(limit)
+        if not body.strip():
+            return None
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise Problem(400, f"the body is not JSON: {error}") from error
 
     def _media_type(self) -> str:
         return self._request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -194,14 +220,10 @@ async def _image_of(form: FormData, field: str, max_bytes: int) -> Image:
     if isinstance(part, UploadFile):
         if (part.size or 0) > max_bytes:
             raise Problem(413, f"the image has {part.size:,} bytes; at most {max_bytes:,} are taken")
-        return _known(await part.read())
+        return Plain(await part.read())
     if _BASE64_FIELD in form:
         return partial(_from_base64, form.get(_BASE64_FIELD))
     raise Problem(422, f"the form has no file in a field named {field!r}, and no {_BASE64_FIELD}")
-
-
-def _known(data: bytes | bytearray) -> Image:
-    return lambda: data
 
 
 def _from_json(body: bytearray) -> bytes:

@@ -23,8 +23,13 @@ class Patience:
     """One exchange's, on the clock of its event loop."""
 
     def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
         self.ends_at = asyncio.get_running_loop().time() + timeout_s
         self._waiting: asyncio.Timeout | None = None
+
+    @property
+    def left_s(self) -> float:
+        return self.ends_at - asyncio.get_running_loop().time()
 
     def end(self) -> None:
         """What waits now stops waiting, and nothing waits again."""

@@ -20,6 +20,8 @@ from ai.core.errors import (
 
 CALLER_GONE = 499  # nobody reads it; nginx's number for the same, so that metrics can tell it apart
 
+MAX_PATH_CHARS = 200  # of a caller's path, in the sentence that says it is none of ours
+
 _STATUS_OF: dict[type[InvalidImage], int] = {
     NotAnImage: 400,
     CorruptImage: 400,
@@ -70,17 +72,17 @@ class ModelFault(Problem):
 
 
 async def answer_problem(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, HTTPException):  # no such path, no such method
-        problem = Problem(
-            error.status_code, f"{request.method} {request.url.path}: {error.detail}", error.headers
-        )
-    else:
-        problem = (
-            error if isinstance(error, Problem) else Problem(500, "the service failed; its log says how")
-        )
+    problem = problem_of(request, error)
     return JSONResponse(
         problem.document, problem.status, problem.headers, media_type="application/problem+json"
     )
+
+
+def problem_of(request: Request, error: Exception) -> Problem:
+    if isinstance(error, HTTPException):  # no such path, no such method
+        path = request.scope["path"][:MAX_PATH_CHARS]  # request.url fails on a bad Host
+        return Problem(error.status_code, f"{request.method} {path}: {error.detail}", error.headers)
+    return error if isinstance(error, Problem) else Problem(500, "the service failed; its log says how")
 
 
 def _title(status: int) -> str:
