@@ -42,7 +42,8 @@ from ai.triton.asking.described import (
 from ai.triton.asking.grpc_wire import GrpcWire
 from ai.triton.asking.http_wire import HttpWire
 from ai.triton.asking.pixels import tensor_of
-from ai.triton.asking.wire import Answer, Question, Wire, is_sendable, passed_on
+from ai.triton.asking.wire import Answer, Question, Wire
+from ai.web.tracing import is_sendable, passed_on
 
 HEALTH_TIMEOUT_S = 2.0
 CONTROL_TIMEOUT_S = 5.0

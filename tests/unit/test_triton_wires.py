@@ -25,8 +25,9 @@ from ai.core.errors import (
     Unavailable,
 )
 from ai.triton.asking import grpc_wire, http_body, http_wire
-from ai.triton.asking.wire import Question, fault, passed_on
+from ai.triton.asking.wire import Question, fault
 from ai.web.patience import Patience
+from ai.web.tracing import passed_on
 
 QUESTION = Question(
     model="m", input_name="image", datatype="UINT8", shape=(1, 3), data=b"abc", outputs=("a", "b"),

@@ -32,13 +32,13 @@ from ai.triton.asking.wire import (
     Action,
     Answer,
     Aspect,
-    Headers,
     Json,
     Output,
     Question,
     fault,
     queue_timeout_us,
 )
+from ai.web.tracing import Headers
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _RAW_INPUT = b"\x3a"  # the tag of ModelInferRequest.raw_input_contents: field 7, length-delimited

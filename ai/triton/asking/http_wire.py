@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -27,12 +27,13 @@ from ai.triton.asking.wire import (
     Action,
     Answer,
     Aspect,
-    Headers,
     Json,
     Question,
     fault,
 )
+from ai.web.exchanges import Exchanges
 from ai.web.patience import Patience, PatientBackend
+from ai.web.tracing import Headers
 
 CONNECTIONS = 64
 KEEP_ALIVE_S = (
@@ -94,10 +95,7 @@ class HttpWire:
             keepalive_expiry=KEEP_ALIVE_S,
             network_backend=PatientBackend(),
         )
-        # Nobody waits inside the pool: a wait there that is cancelled would wedge it (httpcore 1.0.9).
-        self._slots = asyncio.Semaphore(connections)
-        self._under_way: dict[asyncio.Task[_Reply], Patience] = {}
-        self._closed = False
+        self._exchanges = Exchanges("Triton", connections)
 
     async def infer(self, question: Question, timeout_s: float) -> Answer:
         body, head_bytes = http_body.encode(question, timeout_s)
@@ -132,37 +130,18 @@ class HttpWire:
         await self._ask("POST", path, timeout_s, b"{}", self._admin)
 
     async def close(self) -> None:
-        self._closed = True
-        for patience in self._under_way.values():
-            patience.end()
-        if self._under_way:
-            await asyncio.wait(list(self._under_way))
+        await self._exchanges.close()
         await self._pool.aclose()
 
     async def _ask(
         self, method: str, path: str, timeout_s: float, body: bytes = b"", headers: Headers = ()
     ) -> _Reply:
-        reply = await self._exchanged(method, path, timeout_s, body, headers)
+        request = self._request(method, path, body, headers)
+        reply = await self._exchanges.run(partial(self._exchange, request), timeout_s)
         if reply.status == 200:
             return reply
         kind = _KINDS.get(reply.status, ServerError)
         raise fault(kind, str(reply.status), _reason(reply.content))
-
-    async def _exchanged(
-        self, method: str, path: str, timeout_s: float, body: bytes, headers: Headers
-    ) -> _Reply:
-        """One exchange, in a task that outlives a cancelled caller only until it notices."""
-        patience = Patience(timeout_s)
-        await self._take_slot(patience, timeout_s)
-        request = self._request(method, path, body, headers)
-        task = asyncio.create_task(self._exchange(request, patience, timeout_s))
-        self._under_way[task] = patience
-        task.add_done_callback(self._ended)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            patience.end()
-            raise
 
     def _request(self, method: str, path: str, body: bytes, headers: Headers) -> httpcore.Request:
         named = {
@@ -173,24 +152,8 @@ class HttpWire:
         }
         return httpcore.Request(method, self._base + path, headers=list(named.items()), content=body)
 
-    async def _take_slot(self, patience: Patience, timeout_s: float) -> None:
-        if self._closed:
-            raise Unavailable("The connections to Triton are closed.")
-        try:
-            async with asyncio.timeout_at(patience.ends_at):
-                await self._slots.acquire()
-        except TimeoutError as error:
-            raise Overloaded(f"No connection to Triton became free within {timeout_s:.3g} s.") from error
-
-    def _ended(self, task: asyncio.Task[_Reply]) -> None:
-        del self._under_way[task]
-        self._slots.release()
-        if not task.cancelled():
-            task.exception()  # looked at, or asyncio complains of one whose caller is gone
-
-    async def _exchange(self, request: httpcore.Request, patience: Patience, timeout_s: float) -> _Reply:
+    async def _exchange(self, request: httpcore.Request, patience: Patience) -> _Reply:
         """The one place where httpcore's errors become ours."""
-        patience.apply()
         try:
             response = await self._pool.handle_async_request(request)
             try:
@@ -198,9 +161,9 @@ class HttpWire:
             finally:
                 await response.aclose()
         except tuple(TRANSPORT_ERRORS) as error:
-            if self._closed:
+            if self._exchanges.closed:
                 raise Unavailable("The connections to Triton were closed while it was asked.") from error
-            raise _transport_fault(error, timeout_s) from error
+            raise _transport_fault(error, patience.timeout_s) from error
 
 
 def _transport_fault(error: Exception, timeout_s: float) -> BackendError:

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ai.core.errors import BackendError, ModelNotFound, Overloaded, Refused, ServerError, Unavailable
 from ai.core.header import Bytes
+from ai.web.tracing import Headers
 
 ADMIN_HEADER = "crossfade-admin"  # what opens a Triton's restricted endpoints; the server is started with it
 MAX_ANSWER_BYTES = (
@@ -21,7 +22,6 @@ MAX_WORDS = 300  # of Triton's own text in a message: a model's traceback can fi
 Json = dict[str, Any]
 Aspect = Literal["metadata", "config", "statistics"]
 Action = Literal["load", "unload"]
-Headers = tuple[tuple[str, str], ...]
 
 
 # NamedTuples, not frozen dataclasses: these are made on every call, and cost a fifth.
@@ -94,24 +94,3 @@ def _in_short(text: str) -> str:
     """The first line: what follows is a traceback with the server's own paths."""
     line = text.strip().split("\n", 1)[0].strip()
     return line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 1] + "…"
-
-
-_PASSED_ON = frozenset(
-    {"traceparent", "tracestate", "baggage", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid",
-     "x-b3-sampled", "x-b3-flags", "x-cloud-trace-context", "x-amzn-trace-id", "x-request-id"}
-)  # fmt: skip
-
-
-def passed_on(headers: Mapping[str, str] | None, request_id: str) -> Headers:
-    """Of a caller's headers those that follow a request through a system; one that no wire can carry is left
-    out, as W3C's Trace Context asks for."""
-    if not headers and not request_id:
-        return ()
-    named = {name.lower(): value for name, value in (headers or {}).items()}
-    if request_id:
-        named["x-request-id"] = request_id
-    return tuple((name, value) for name, value in named.items() if name in _PASSED_ON and is_sendable(value))
-
-
-def is_sendable(text: str) -> bool:
-    return text.isascii() and text.isprintable()
