@@ -1,0 +1,46 @@
+"""What the commands share: how one is added, how lines are told."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeAlias
+
+from ai.triton.embedded.settings import read_settings as read_embedded
+from backend.settings import Settings
+from backend.stack.parts import Part
+from backend.stack.plan import parts_of
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Command = Callable[[argparse.Namespace, Settings], int]
+
+
+def add(
+    commands: Commands, name: str, command: Command, summary: str, more: str = ""
+) -> argparse.ArgumentParser:
+    """`summary` stands in the list of commands; its own help adds `more`, with examples."""
+    parser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=more or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.set_defaults(command=command)
+    return parser
+
+
+def tell(line: str) -> None:
+    """At once; what is started and ended goes on when nobody listens any more."""
+    with suppress(OSError):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+def complain(line: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def parts(settings: Settings) -> tuple[Part, ...]:
+    return parts_of(settings, read_embedded())

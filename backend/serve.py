@@ -1,0 +1,41 @@
+"""The backend in the foreground: `python -m backend.serve`, which `crossfade serve` and `crossfade up` run."""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn
+
+from ai.core.errors import BadSetting
+from backend.settings import read_settings
+
+KEEP_ALIVE_S = (
+    20  # longer than what clients of ours and most proxies keep, so that no request meets a closing one
+)
+_WORKER_PATIENCE_S = 30  # a worker that only got no processor for a while is not dead
+
+
+def main() -> None:
+    try:
+        settings = read_settings()
+    except BadSetting as error:
+        sys.exit(str(error))
+    uvicorn.run(
+        "backend.main:app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+        timeout_worker_healthcheck=_WORKER_PATIENCE_S,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The parts' logs as one stream: each line with its part's name, on through rotation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from backend.stack.parts import Part
+from backend.stack.processes import tail
+
+Tell = Callable[[str], None]
+_POLL_S = 0.2
+
+
+def show(parts: Iterable[Part], lines: int, tell: Tell) -> None:
+    for name, log in _logs_of(parts):
+        if log.exists() and lines:
+            for line in tail(log, lines).splitlines():
+                tell(f"{name} | {line}")
+
+
+def follow(parts: Sequence[Part], lines: int, tell: Tell, goes_on: Callable[[], bool] = lambda: True) -> None:
+    """Until somebody interrupts it."""
+    followed = [Followed(name, log) for name, log in _logs_of(parts)]
+    show(parts, lines, tell)
+    while goes_on():
+        for one in followed:
+            for line in one.news():
+                tell(f"{one.name} | {line}")
+        time.sleep(_POLL_S)
+
+
+@dataclass
+class Followed:
+    """One log, from its end on; a file that takes its place is read from its beginning."""
+
+    name: str
+    path: Path
+
+    def __post_init__(self) -> None:
+        self._file = self._opened()
+        self._half = ""
+        if self._file is not None:
+            self._file.seek(0, 2)
+
+    def news(self) -> list[str]:
+        """The whole lines that came since the last look."""
+        text = self._rest()
+        if self._was_replaced():
+            text += self._rest()  # what was written between the look and the replacement
+            self._close()
+        if self._file is None:
+            self._file = self._opened()
+            text += self._rest()
+        *whole, self._half = (self._half + text).split("\n")
+        return whole
+
+    def _rest(self) -> str:
+        return self._file.read() if self._file is not None else ""
+
+    def _was_replaced(self) -> bool:
+        """Another file has its name, or it was cut short."""
+        if self._file is None:
+            return False
+        try:
+            now = self.path.stat()
+        except OSError:
+            return False  # between two files
+        return not _same(self._file, self.path) or now.st_size < self._file.tell()
+
+    def _opened(self) -> IO[str] | None:
+        with suppress(OSError):
+            return self.path.open(errors="replace")
+        return None
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _same(file: IO[str], path: Path) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/self/fd/{file.fileno()}").samefile(path)
+    return False
+
+
+def _logs_of(parts: Iterable[Part]) -> list[tuple[str, Path]]:
+    widest = max((len(part.name) for part in parts), default=0)
+    return [(part.name.ljust(widest), log) for part in parts for log in part.logs]
