@@ -20,6 +20,7 @@ from fastapi import Request
 
 from ai.core.errors import BadSetting
 from ai.web.problems import Problem
+from backend.api.parts import parts_of
 from backend.settings import Settings
 
 HEADER = "X-API-Key"
@@ -58,6 +59,8 @@ class Keys:
     @classmethod
     def parsed(cls, text: str) -> Keys:
         entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+        if not entries:
+            raise BadSetting("API_KEYS holds no key; it must be name:role:key,…, or empty")
         known = tuple(_parsed(number, entry) for number, entry in enumerate(entries, 1))
         _require_different((key.name for key in known), "name", known)
         _require_different((key.digest for key in known), "key", known)
@@ -66,6 +69,11 @@ class Keys:
     @property
     def detection_is_open(self) -> bool:
         return all(key.role != Role.CALLER for key in self.known)
+
+    def require_caller(self, presented: str | None) -> None:
+        """Anybody, until there is a key for it; then whoever has one."""
+        if not self.detection_is_open:
+            self.require(Role.CALLER, presented)
 
     def key_of(self, presented: str) -> Key | None:
         """Every known key is compared, so that the time says nothing."""
@@ -85,9 +93,13 @@ class Keys:
         return key
 
 
-def who(request: Request, keys: Keys, role: Role) -> str:
+def who(request: Request, role: Role) -> str:
     """The name of the key that came with a request; a Problem if it may not do this."""
-    return keys.require(role, request.headers.get(HEADER)).name
+    return parts_of(request).keys.require(role, request.headers.get(HEADER)).name
+
+
+def require_caller(request: Request) -> None:
+    parts_of(request).keys.require_caller(request.headers.get(HEADER))
 
 
 def admin_key(var: Path) -> str:
@@ -108,8 +120,8 @@ def _publish(path: Path, key: str) -> None:
     """Whole or not at all: a link, unlike a file that is opened and then written, is never seen empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(key + "\n")
+    draft.touch(0o600, exist_ok=False)
+    draft.write_text(key + "\n", encoding="ascii")
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -122,7 +134,9 @@ def _parsed(number: int, entry: str) -> Key:
     """Nothing of an entry is repeated that may be its key."""
     name, role, key = _three(number, entry)
     if not _NAME.fullmatch(name):
-        raise BadSetting(f"API_KEYS: entry {number} has a name that is not 1 to 64 of letters, digits and ._@-")
+        raise BadSetting(
+            f"API_KEYS: entry {number} has a name that is not 1 to 64 of letters, digits and ._@-"
+        )
     if role.upper() not in Role.__members__:
         raise BadSetting(f"API_KEYS: entry {number} ({name}) has an unknown role; it must be {_roles()}")
     if not _KEY.fullmatch(key):

@@ -1,0 +1,149 @@
+"""The shapes of what is answered, as JSON Schema. They are written by `answers.py` and tested against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend.rollout.state import MAX_NAME_CHARS
+from backend.sides import SIDES
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+FLAG: Schema = {"type": "boolean"}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+BINARY: Schema = {"type": "string", "format": "binary"}
+SIDE: Schema = {"type": "string", "enum": list(SIDES)}
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS}
+
+
+def table(properties: Mapping[str, Schema], optional: Sequence[str] = ()) -> Schema:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": dict(properties)} | ({"required": required} if required else {})
+
+
+def listed(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _by_name(values: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": values}
+
+
+FLAGS: Mapping[str, Schema] = {
+    "enabled": FLAG,
+    "fraction": SHARE,
+    "shadow": SHARE,
+    "overrides": _by_name(SHARE),
+    "pins": _by_name(SIDE),
+    "pins_suspended": FLAG,
+}
+_ROLLOUT: Mapping[str, Schema] = {
+    "version": COUNT,
+    **FLAGS,
+    "kill_switch": FLAG,
+    "stale": FLAG,
+    "effective": _by_name(SHARE),
+    "workers": listed(table({"worker": TEXT, "version": COUNT, "at": NUMBER})),
+}
+_ANSWER: Mapping[str, Schema] = {
+    "detections": listed(ref("Detection")),
+    "image": table({"width": COUNT, "height": COUNT}),
+    "served_by": table(
+        {
+            "backend": SIDE,
+            "detector": TEXT,
+            "model_version": TEXT,
+            "reason": TEXT,
+            "fallback_reason": _or_null(TEXT),
+            "attempts": COUNT,
+            "bucket": COUNT,
+            "flag_version": COUNT,
+        }
+    ),
+    "timing_ms": table({"total": NUMBER, "backend": NUMBER}),
+}
+_PROBLEM: Mapping[str, Schema] = {"type": TEXT, "title": TEXT, "status": COUNT, "detail": TEXT}
+_LANE: Mapping[str, Schema] = {
+    "detector": TEXT,
+    "backend": SIDE,
+    "allowed": FLAG,
+    "breaker": {"type": "string", "enum": ["closed", "open", "half_open"]},
+    "heard": FLAG,
+    "in_flight": COUNT,
+}
+
+COMPONENTS: Mapping[str, Schema] = {
+    "Problem": table(_PROBLEM),
+    "DeepStackProblem": table({**_PROBLEM, "success": {"const": False}, "error": TEXT}),
+    "Detection": table(
+        {
+            "class": TEXT,
+            "class_id": COUNT,
+            "confidence": SHARE,
+            "bbox": table({"x": NUMBER, "y": NUMBER, "width": NUMBER, "height": NUMBER}),
+        }
+    ),
+    "Answer": table(_ANSWER),
+    "BatchAnswer": table(
+        {
+            "results": listed(
+                {
+                    "anyOf": [
+                        table({"index": COUNT, "filename": TEXT, **_ANSWER}),
+                        table({"index": COUNT, "filename": TEXT, "error": ref("Problem")}),
+                    ]
+                }
+            ),
+            "num_images": COUNT,
+            "timing_ms": table({"total": NUMBER}),
+        }
+    ),
+    "DeepStackAnswer": table(
+        {
+            "success": {"const": True},
+            "predictions": listed(
+                table(
+                    {
+                        "label": TEXT,
+                        "confidence": SHARE,
+                        **dict.fromkeys(("x_min", "y_min", "x_max", "y_max"), COUNT),
+                    }
+                )
+            ),
+            "duration": COUNT,
+        }
+    ),
+    "Rollout": table(_ROLLOUT),
+    "RolledBack": table({**_ROLLOUT, "pending": listed(TEXT)}),
+    "History": table(
+        {
+            "changes": listed(
+                table(
+                    {
+                        "version": COUNT,
+                        "at": NUMBER,
+                        "who": TEXT,
+                        "reason": TEXT,
+                        "before": _or_null({"type": "object"}),
+                        "after": {"type": "object"},
+                    }
+                )
+            )
+        }
+    ),
+    "Alive": table({"status": {"const": "alive"}}),
+    "Ready": table({"status": {"const": "ready"}, "lanes": listed(table(_LANE))}),
+    "NotReady": table({**_PROBLEM, "lanes": listed(table(_LANE))}),
+}
