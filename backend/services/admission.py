@@ -23,11 +23,10 @@ Clock = Callable[[], float]
 Refusal = Literal["full", "share"]
 Value = TypeVar("Value", int, float)
 
-PATIENCE_S = (
-    3.0  # a camera that was turned away is waited for; callers told to come back in 1 s do so in time
-)
+PATIENCE_S = 2.0  # a camera that was turned away is waited for; who is told to come back in 1 s is in time
+ROUND_S = 1.0  # the length of a round in which nobody is waited for
 RESERVED_S = 60.0  # the reserve is kept so long after it was last needed
-RESERVED_SHARE = 1 / 16  # of the places, and at least one
+MOST_RESERVED = 1 / 4  # of the places
 REMEMBERED = 4096  # names of each kind
 
 _NEVER = -2  # a round before every other
@@ -41,6 +40,7 @@ class Admission:
         self._held: dict[str, int] = {}  # camera → its places
         self._cameras = _Cameras()
         self._turns = _Turns()
+        self._reserve = 0  # places that are kept for those who ask seldom
         self._reserved_until = -math.inf
 
     def refusal(self, camera: str, places: int | None = None) -> Refusal | None:
@@ -50,7 +50,7 @@ class Admission:
         free = places - self.count
         self._turns.look(now)
         who = self._cameras.heard(camera, self._turns.round)
-        if free >= self._needed(who, camera in self._held, free, _reserve_of(places), now):
+        if free >= self._needed(who, free, places, now):
             return None
         self._turns.turned_away(who, self._cameras.served_in(who), now)
         return "full" if free <= 0 else "share"
@@ -62,24 +62,29 @@ class Admission:
         self._turns.served(who)
 
     def leave(self, camera: str) -> None:
+        """KeyError for one that has no place: a count that drifts would open the door wider, or shut it for ever."""
+        left = self._held.pop(camera) - 1
+        if left:
+            self._held[camera] = left
         self.count -= 1
-        self._held[camera] -= 1
-        if not self._held[camera]:
-            del self._held[camera]
 
-    def _needed(self, who: str, holds_some: bool, free: int, reserve: int, now: float) -> int:
+    def _needed(self, who: str, free: int, places: int, now: float) -> int:
         """So many places must be free for this one to get one of them."""
+        if now >= self._reserved_until:
+            self._reserve = 0
         rounds_ago = self._turns.round - self._cameras.served_in(who)
-        if rounds_ago > 1 and not holds_some:
-            if free <= reserve:
-                self._reserved_until = now + RESERVED_S
+        if rounds_ago > 1:
+            self._keep_for_the_seldom(free, places, now)
             return 1
-        kept = reserve if now < self._reserved_until else 0
-        return 1 + kept + (self._turns.waiting if rounds_ago == 0 else 0)
+        waiting = self._turns.waiting if rounds_ago == 0 else 0
+        return 1 + self._reserve + min(waiting, places // 2)  # to wait for all would leave the side idle
 
-
-def _reserve_of(places: int) -> int:
-    return max(1, int(places * RESERVED_SHARE)) if places > 1 else 0
+    def _keep_for_the_seldom(self, free: int, places: int, now: float) -> None:
+        """One place more whenever one of them found none, as long as there is need for it now and then."""
+        if free <= 0:
+            self._reserve = min(self._reserve + 1, int(places * MOST_RESERVED))
+        if free <= self._reserve:
+            self._reserved_until = now + RESERVED_S
 
 
 class _Turns:
@@ -87,6 +92,7 @@ class _Turns:
 
     def __init__(self) -> None:
         self.round = 0
+        self._began_at = -math.inf
         self._line: OrderedDict[str, float] = OrderedDict()  # camera → when it was turned away last
         self._next_line: OrderedDict[str, float] = OrderedDict()
 
@@ -98,8 +104,9 @@ class _Turns:
         """Nobody is waited for in vain, and with nobody left to wait for the next round begins."""
         _drop_before(self._line, now - PATIENCE_S)
         _drop_before(self._next_line, now - PATIENCE_S)
-        if not self._line:
+        if not self._line and (self._next_line or now - self._began_at >= ROUND_S):
             self.round += 1
+            self._began_at = now
             self._line, self._next_line = self._next_line, self._line
 
     def turned_away(self, who: str, served_in: int, now: float) -> None:

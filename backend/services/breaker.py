@@ -8,7 +8,6 @@ generation is dropped: what was begun before the side fell, or before it stood u
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -24,7 +24,8 @@ class Pace:
         self._in_flight = 0
         self._seen_until = clock()
         self._answered_at = -math.inf
-        self._forget()
+        self._answers = self._busy_s = 0.0  # fading
+        self._counted = 0
 
     def started(self) -> None:
         self._look(self._clock())
