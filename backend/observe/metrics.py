@@ -19,11 +19,8 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     generate_latest,
-    values,
 )  # fmt: skip
-from prometheus_client.multiprocess import MultiProcessCollector
 
-from backend.observe import workers
 from backend.observe.events import (
     Attempted,
     BreakerMoved,
@@ -44,6 +41,7 @@ from backend.observe.events import (
     Shed,
 )  # fmt: skip
 from backend.observe.labels import Children
+from backend.observe.sharing import forget_the_dead, shared
 from backend.settings import DETECTORS
 from backend.sides import SIDES
 
@@ -70,7 +68,7 @@ class Metrics:
         self._directory = directory
         self._detectors = detectors
         self._registry = CollectorRegistry()
-        self._scraped = self._registry if directory is None else _shared(directory)
+        self._scraped = self._registry if directory is None else shared(directory)
         if directory is None:  # of several workers it would show whichever happened to be scraped
             ProcessCollector(registry=self._registry)
         self._make_serving()
@@ -85,7 +83,7 @@ class Metrics:
     def render(self) -> bytes:
         """Reads every worker's files: milliseconds, in a thread that serves nobody."""
         if self._directory is not None:
-            _forget_the_dead(self._directory)
+            forget_the_dead(self._directory)
         return generate_latest(self._scraped)
 
     def _make_serving(self) -> None:
@@ -252,31 +250,3 @@ class Metrics:
 
     def _lone_gauge(self, name: str, meaning: str, mode: GaugeMode) -> Gauge:
         return Gauge(name, meaning, registry=self._registry, multiprocess_mode=mode)
-
-
-def _shared(directory: Path) -> CollectorRegistry:
-    """Of all workers. Gauges that a dead one with this process' id has left are not taken over."""
-    if values.ValueClass is values.MutexValue:
-        raise RuntimeError(
-            "prometheus_client was imported before workers.metrics_directory() was asked: nothing is shared"
-        )
-    for file in _live_gauges(directory):
-        if _pid_of(file) == workers.this_pid():
-            file.unlink(missing_ok=True)
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
-    return registry
-
-
-def _forget_the_dead(directory: Path) -> None:
-    for file in _live_gauges(directory):
-        if not workers.is_sibling(_pid_of(file)):
-            file.unlink(missing_ok=True)  # another worker may be scraped at the same moment
-
-
-def _live_gauges(directory: Path) -> list[Path]:
-    return list(directory.glob("gauge_live*_*.db"))
-
-
-def _pid_of(file: Path) -> int:
-    return int(file.stem.rpartition("_")[2])

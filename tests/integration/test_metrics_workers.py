@@ -161,6 +161,16 @@ def test_a_scrape_never_fails_while_workers_die_and_come(tmp_path):
             assert running.value(SERVED)
 
 
+def test_a_file_that_a_worker_died_over_stops_no_scrape(two):
+    directory = Path(two.ask("GET", "/who").json()["directory"])
+    empty = directory / "counter_1.db"
+    empty.write_bytes(b"")
+    try:
+        assert two.value("detector_retries_total") is not None
+    finally:
+        empty.unlink()
+
+
 def test_what_a_dead_launcher_left_goes_and_what_a_living_one_has_stays(tmp_path):
     with fleet(tmp_path, 2) as first:
         living = Path(next(iter(first.of_each(2, "GET", "/who").values()))["directory"])
