@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from backend.observe.events import FlagsSeen, Observer
+from backend.rollout.crew import Worker
 from backend.rollout.environment import EnvironmentWatch, LastSeen
 from backend.rollout.flags import Flags
 from backend.rollout.journal import Journal
@@ -27,7 +28,7 @@ from backend.rollout.quota import Traffic
 from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import Beat, Change, LostUpdate, NotPossible, StoreAway
 from backend.rollout.stores import open_store
-from backend.rollout.watch import Keeper, Worker
+from backend.rollout.watch import Keeper
 from backend.settings import DETECTORS, ENV_FILE, Settings
 
 __all__ = [
@@ -86,8 +87,7 @@ class Rollout:
         except BaseException:
             await self.stop()
             raise
-        self._adopt()
-        await self._in_thread(self._keeper.confirm)
+        await self._obey()
         self._watching = asyncio.create_task(self._watch(), name="rollout")
 
     async def stop(self) -> None:
@@ -104,7 +104,7 @@ class Rollout:
 
     def workers(self) -> tuple[Beat, ...]:
         """The live ones, as of the last heartbeat."""
-        return self._keeper.live
+        return self._keeper.crew.live
 
     async def read(self) -> RolloutState:
         """What is obeyed: of a store that is away, the last state that was seen."""
@@ -141,7 +141,7 @@ class Rollout:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._ack_s
         while True:
-            pending = await self._in_thread(partial(self._keeper.unconfirmed, version))
+            pending = await self._in_thread(partial(self._keeper.crew.unconfirmed, version))
             if not pending or loop.time() >= ends_at:
                 return pending
             await asyncio.sleep(ACK_POLL_S)
@@ -157,8 +157,10 @@ class Rollout:
 
     async def _obey(self) -> None:
         """Confirmed at once, and not before it is obeyed: a rollback waits for it."""
-        if self._adopt():
-            await self._in_thread(self._keeper.confirm)
+        adopted = self._adopt()
+        if adopted or self._keeper.crew.beat_is_due:
+            state = self.flags.view.state
+            await self._in_thread(partial(self._keeper.confirm, state.version if state else 0))
 
     def _adopt(self) -> bool:
         view = self._keeper.view

@@ -86,7 +86,7 @@ class Traffic:
     def __init__(self, window_s: float, clock: Clock = time.monotonic) -> None:
         self._half_s = window_s / 2
         self._clock = clock
-        self._turned_at = clock()
+        self._turned_at = self._began_at = clock()
         self._now: Counter[tuple[str, str]] = Counter()
         self._before: Counter[tuple[str, str]] = Counter()
 
@@ -103,6 +103,11 @@ class Traffic:
         for (detector, camera), count in (self._now + self._before).items():
             by_detector.setdefault(detector, Counter())[camera] += count
         return {detector: _largest(cameras) for detector, cameras in by_detector.items()}
+
+    @property
+    def ripe(self) -> bool:
+        """Whether it has counted for long enough to say what is usual."""
+        return self._clock() - self._began_at >= self._half_s
 
     def _turn(self) -> None:
         late_s = self._clock() - self._turned_at

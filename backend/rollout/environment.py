@@ -1,0 +1,187 @@
+"""What the environment and the watched .env say of the flags, and what this machine's workers saw of it last.
+
+TRITON_ENABLED is the kill switch: thrown while either source says false. It is obeyed at the first look; anything else
+in .env has to be there at two looks in a row, since an editor may empty a file before it fills it again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from backend.rollout.locked import locked
+from backend.settings import share_of, switch_of, watched_of_env_file, watched_of_environment
+
+logger = logging.getLogger(__name__)
+
+SWITCH, FRACTION, SHADOW = "TRITON_ENABLED", "TRITON_TRAFFIC_FRACTION", "TRITON_SHADOW_FRACTION"
+LOCK_S = 0.1  # another worker makes its change of the flags meanwhile; the next look tries again
+
+Clock = Callable[[], float]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Both sources together."""
+
+    kill_switch: bool = True  # thrown
+    fraction: float | None = None  # None: nobody says
+    shadow: float | None = None
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What may become a change of the state."""
+        shares = {"fraction": self.fraction, "shadow": self.shadow}
+        return {name: share for name, share in shares.items() if share is not None}
+
+
+@dataclass(slots=True)
+class _Reading(Generic[T]):
+    """One variable of one source; a value that cannot be read leaves the last one that could."""
+
+    name: str
+    read: Callable[[str], T]
+    good: T | None = None  # None: nothing is said
+
+    def of(self, words: Mapping[str, str], complain: Callable[[str], None]) -> T | None:
+        word = words.get(self.name)
+        if word is None:
+            self.good = None
+            return None
+        try:
+            self.good = self.read(word)
+        except ValueError:
+            complain(f"{self.name}={word!r} cannot be read; it stays at {self.good}")
+        return self.good
+
+
+class _Source:
+    """The environment, or .env."""
+
+    def __init__(self, complain: Callable[[str], None]) -> None:
+        self._complain = complain
+        self._switch = _Reading(SWITCH, switch_of, good=False)  # unreadable from the start: better off
+        self._fraction = _Reading(FRACTION, share_of)
+        self._shadow = _Reading(SHADOW, share_of)
+
+    def says(self, words: Mapping[str, str]) -> tuple[bool | None, float | None, float | None]:
+        return (
+            self._switch.of(words, self._complain),
+            self._fraction.of(words, self._complain),
+            self._shadow.of(words, self._complain),
+        )
+
+
+class EnvironmentWatch:
+    """Look as often as you like: the file is read once in `poll_s`, sooner where it has to be seen twice."""
+
+    def __init__(self, env_file: Path, poll_s: float, clock: Clock = time.monotonic) -> None:
+        self._path = env_file
+        self._poll_s = poll_s
+        self._clock = clock
+        self._due_at = float("-inf")
+        self._last = ""  # what the last look found
+        self._settled = ""  # what was found twice
+        self._complaints: set[str] = set()
+        self._file = _Source(self._complain)
+        self._own = _Source(self._complain).says(watched_of_environment())
+        self.said = Said()
+
+    def first_look(self) -> None:
+        """At the start there is nothing to wait for. A file that nobody can read may throw the switch."""
+        text = self._text()
+        self._last = self._settled = f"{SWITCH}=false" if text is None else text
+        self.said = self._together()
+
+    def look(self) -> bool:
+        """Whether something else is said now."""
+        if self._clock() < self._due_at:
+            return False
+        text = self._text()
+        if text is None:
+            return False
+        if text == self._last:
+            self._settled = text
+        else:
+            self._last = text
+            self._due_at = float("-inf")  # to be seen again as soon as may be
+            self._complaints.clear()
+        before, self.said = self.said, self._together()
+        return self.said != before
+
+    def _text(self) -> str | None:
+        """Empty for a file that is not there; None where nobody can say, and what was said last stands."""
+        self._due_at = self._clock() + self._poll_s
+        try:
+            text = self._path.read_bytes().decode("utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            self._complain(f"it cannot be read, and what it said stays in force: {error}")
+            return None
+        if "\0" in text:
+            self._complain("it is not a text, and what it said stays in force")
+            return None
+        return text
+
+    def _together(self) -> Said:
+        file_switch, file_fraction, file_shadow = self._file.says(watched_of_env_file(self._settled))
+        own_switch, own_fraction, own_shadow = self._own
+        switches = [switch for switch in (own_switch, file_switch) if switch is not None]
+        return Said(
+            kill_switch=not switches or not all(switches) or _throws(self._last),
+            fraction=file_fraction if own_fraction is None else own_fraction,
+            shadow=file_shadow if own_shadow is None else own_shadow,
+        )
+
+    def _complain(self, complaint: str) -> None:
+        if complaint not in self._complaints:
+            self._complaints.add(complaint)
+            logger.warning("%s: %s", self._path, complaint)
+
+
+def _throws(text: str) -> bool:
+    word = watched_of_env_file(text).get(SWITCH)
+    try:
+        return word is not None and not switch_of(word)
+    except ValueError:
+        return False
+
+
+class LastSeen:
+    """The shares that this machine's workers saw last, in one file: of all that see a new one, one changes the flags.
+
+    A variable that is taken away leaves its last value here, so that putting it back changes nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """OSError where it cannot be had."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._path.with_suffix(".lock"), LOCK_S):
+            yield
+
+    def read(self) -> dict[str, float] | None:
+        try:
+            table = json.loads(self._path.read_text())
+            return {name: float(share) for name, share in table.items()}
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, AttributeError):  # torn: as if nothing was seen
+            return None
+
+    def write(self, shares: Mapping[str, float]) -> None:
+        fresh = self._path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps((self.read() or {}) | dict(shares)))
+        fresh.replace(self._path)

@@ -1,0 +1,294 @@
+"""Keeps one worker's knowledge of the flags: what the store, the journal and the environment say, and who wins.
+
+The newest known state wins, wherever it is known from. An empty store is filled with it, one that went back gets it
+again; one that is away leaves it in force. Everything here waits for files: it runs in a thread, one call at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from ai.core.errors import BadSetting
+from backend.rollout.crew import Crew, Worker
+from backend.rollout.environment import EnvironmentWatch, LastSeen
+from backend.rollout.flags import View
+from backend.rollout.journal import Journal
+from backend.rollout.quota import Quota, Traffic
+from backend.rollout.state import InvalidState, RolloutState
+from backend.rollout.store import Change, LostUpdate, NotPossible, Store, StoreAway
+from backend.sides import LEGACY
+
+logger = logging.getLogger(__name__)
+
+TRIES = 50  # against others that change the flags at the same moment
+MAX_WORDS_CHARS = 500
+ENVIRONMENT = "environment"
+FIELDS = ("enabled", "fraction", "shadow", "overrides", "pins", "pins_suspended")
+
+
+class Keeper:
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        environment: EnvironmentWatch,
+        last_seen: LastSeen,
+        worker: Worker,
+        traffic: Traffic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._environment = environment
+        self._last_seen = last_seen
+        self._worker = worker
+        self.crew = Crew(store, worker, traffic, now)
+        self._now = now
+        self._known: Change | None = None
+        self._state: RolloutState | None = None  # of what is known
+        self._owed: Change | None = None  # a rollback that the store has not heard of
+        self._quotas: Mapping[str, Quota] = {}
+        self._environment_due = True
+        self._complaints: set[str] = set()
+        self.trouble = ""  # why the store is away
+        self.view = self._view()
+
+    # --- looking ------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """BadSetting where the state that is found leaves requests to nobody."""
+        with self._renewing():
+            self._environment.first_look()
+            self._read_journal()
+            self._look_at_store()
+            self._heed_environment()
+        if self._state is not None and not self.view.kill_switch:
+            try:
+                self._require_possible(self._state)
+            except NotPossible as error:
+                raise BadSetting(str(error)) from error
+
+    def look(self) -> None:
+        with self._renewing():
+            self._environment_due |= self._environment.look()
+            self._read_journal()
+            self._look_at_store()
+            if self._environment_due:
+                self._heed_environment()
+
+    def _look_at_store(self) -> None:
+        try:
+            if self.trouble or self._known is None or self._store.changed():
+                self._agree()
+        except StoreAway as away:
+            if not self.trouble:
+                logger.warning("the flags stay as they are: %s", away)
+            self.trouble = str(away)
+            return
+        if self.trouble:
+            logger.warning("the store of the flags is back")
+        self.trouble = ""
+
+    def _agree(self) -> Change:
+        """The newest known state, which then stands in the store."""
+        for _ in range(TRIES):
+            snapshot = self._store.read()
+            stored = snapshot.change
+            wanted = self._wanted(stored)
+            if wanted is stored or self._store.write(wanted, stored.version if stored else None):
+                self._quotas = snapshot.quotas
+                self._owed = None
+                self._know(wanted)
+                return wanted
+        raise StoreAway("The flags are changed by others all the time.")
+
+    def _wanted(self, stored: Change | None) -> Change:
+        if stored is None:
+            self._read_journal()
+            return self._known or self._first()
+        state = _readable(stored)
+        if self._owed and stored.version >= self._owed.version and stored.at < self._owed.at:
+            return self._made(state, state.rolled_back(), self._owed.who, self._owed.reason)
+        return self._known if self._known and self._known.version > stored.version else stored
+
+    def _first(self) -> Change:
+        said = self._environment.said
+        unsaid = 0.0 if self._worker.legacy_enabled else 1.0
+        fraction = unsaid if said.fraction is None else said.fraction
+        state = RolloutState(version=1, fraction=fraction, shadow=said.shadow or 0.0)
+        return Change.made(None, state, who=ENVIRONMENT, reason="first start", at=self._now())
+
+    def _know(self, change: Change) -> None:
+        if self._known == change:
+            return
+        self._known, self._state = change, change.state
+        with self._complaining("the journal cannot be written"):
+            self._journal.append(change)
+
+    def _read_journal(self) -> None:
+        """Another worker of this machine may have been the last one to reach the store, or may not reach it."""
+        with self._complaining("the journal cannot be read"):
+            newest = self._journal.newest() if self._journal.grew() else None
+            if newest and (self._known is None or newest.version > self._known.version):
+                self._known, self._state = newest, newest.state
+
+    # --- changing -----------------------------------------------------------------------------------------
+
+    def change(self, patch: Mapping[str, Any], *, who: str, reason: str, version: int | None) -> Change:
+        def patched(current: RolloutState) -> RolloutState:
+            if version is not None and version != current.version:
+                raise LostUpdate(current)
+            after = _patched(current, patch)
+            self._require_possible(after)
+            return after
+
+        with self._renewing():
+            return self._change(patched, who, reason)
+
+    def rollback(self, *, who: str, reason: str) -> Change:
+        if not self._worker.legacy_enabled:
+            raise NotPossible("LEGACY_ENABLED=false: there is no side to roll back to.")
+        with self._renewing():
+            try:
+                return self._change(RolloutState.rolled_back, who, reason)
+            except StoreAway as away:
+                self._roll_back_alone(who, reason)
+                raise StoreAway(
+                    f"{away} This worker sends nothing to Triton any more, others of this machine follow its journal, "
+                    "and the store is told when it is back; workers elsewhere are not reached. "
+                    "TRITON_ENABLED=false in .env is the switch that needs no store."
+                ) from away
+
+    def _change(self, altered: Callable[[RolloutState], RolloutState], who: str, reason: str) -> Change:
+        for _ in range(TRIES):
+            current = self._agree().state
+            change = self._made(current, altered(current), who, reason)
+            if self._store.write(change, current.version):
+                self._know(change)
+                return change
+        raise StoreAway("The flags are changed by others all the time.")
+
+    def _roll_back_alone(self, who: str, reason: str) -> None:
+        before = self._state or RolloutState()
+        self._owed = self._made(before, before.rolled_back(), who, reason)
+        self._know(self._owed)
+
+    def _made(self, before: RolloutState, after: RolloutState, who: str, reason: str) -> Change:
+        return Change.made(
+            before,
+            replace(after, version=before.version + 1),
+            who=_words(who),
+            reason=_words(reason),
+            at=self._now(),
+        )
+
+    def _heed_environment(self) -> None:
+        """Of all workers of this machine, the first one to see another value makes it a change."""
+        said = self._environment.said.shares
+        with self._complaining("what the environment says of the flags waits"):
+            with self._last_seen.held():
+                seen = self._last_seen.read()
+                if seen is not None:
+                    self._obey_environment(
+                        {name: said[name] for name in said if said[name] != seen.get(name)}
+                    )
+                if seen is None or said.items() - seen.items():
+                    self._last_seen.write(said)
+            self._environment_due = False
+
+    def _obey_environment(self, patch: Mapping[str, float]) -> None:
+        if not patch:
+            return
+        words = ", ".join(f"{name} is {share:g} there now" for name, share in patch.items())
+        try:
+            self.change(patch, who=ENVIRONMENT, reason=words, version=None)
+        except NotPossible as error:
+            logger.warning("the environment's %s is not obeyed: %s", words, error)
+
+    def _require_possible(self, state: RolloutState) -> None:
+        if self._worker.legacy_enabled:
+            return
+        short = {"fraction": state.fraction} | {
+            f"the override of {name}": f for name, f in state.overrides.items()
+        }
+        for name, fraction in short.items():
+            if fraction < 1:
+                raise NotPossible(
+                    f"LEGACY_ENABLED=false leaves {1 - fraction:.0%} of the requests to nobody: "
+                    f"{name} is {fraction:g} and must be 1 then."
+                )
+        for camera, side in state.pins.items():
+            if side == LEGACY:
+                raise NotPossible(f"LEGACY_ENABLED=false: camera {camera!r} cannot be pinned to legacy.")
+
+    # --- the other workers --------------------------------------------------------------------------------
+
+    def confirm(self, version: int) -> None:
+        """That this worker is alive and obeys `version`."""
+        with self._renewing(), self._complaining("this worker's heartbeat waits"):
+            self._quotas = self.crew.confirm(version, self._quotas)
+
+    def history(self, limit: int) -> tuple[Change, ...]:
+        return self._store.history(limit)
+
+    def close(self) -> None:
+        with suppress(StoreAway):
+            self._store.forget(self._worker.name)
+        self._store.close()
+
+    # --- what is obeyed -----------------------------------------------------------------------------------
+
+    def _view(self) -> View:
+        return View(
+            self._state,
+            self._environment.said.kill_switch,
+            bool(self.trouble),
+            self._quotas,
+            self._worker.legacy_enabled,
+            self._worker.key,
+        )
+
+    @contextmanager
+    def _renewing(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.view = self._view()
+
+    @contextmanager
+    def _complaining(self, complaint: str) -> Iterator[None]:
+        """Of something that the flags can do without for a while: once, until it has worked again."""
+        try:
+            yield
+        except (OSError, StoreAway) as error:
+            if complaint not in self._complaints:
+                logger.warning("%s: %s", complaint, error)
+            self._complaints.add(complaint)
+        else:
+            self._complaints.discard(complaint)
+
+
+def _readable(change: Change) -> RolloutState:
+    try:
+        if change.state.version == change.version:
+            return change.state
+    except InvalidState as error:
+        raise StoreAway(f"The store holds a state that cannot be obeyed: {error}.") from error
+    raise StoreAway(f"The store's version {change.version} holds a state of version {change.state.version}.")
+
+
+def _patched(state: RolloutState, patch: Mapping[str, Any]) -> RolloutState:
+    for name in patch:
+        if name not in FIELDS:
+            raise InvalidState(f"{name} is not of the flags; they are {', '.join(FIELDS)}")
+    return RolloutState.from_table(state.to_table() | dict(patch))
+
+
+def _words(text: str) -> str:
+    """Whatever a caller wrote, as every store can keep it."""
+    return text.encode("utf-8", "replace").decode()[:MAX_WORDS_CHARS]
