@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ai.core.errors import CrossfadeError
+from backend import doctor
 from backend.commands import detect, machine, rollout, stack
 from backend.commands.words import Command
 from backend.settings import read_settings
 
+# Those that read the settings themselves: a doctor must be able to say what is wrong with them.
+_OWN_WORDS: dict[str, Callable[[Sequence[str]], int]] = {"models": machine.models, "doctor": doctor.main}
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == [machine.MODELS]:
-        sys.exit(machine.models(words[1:]))
+    if words and words[0] in _OWN_WORDS:
+        sys.exit(_OWN_WORDS[words[0]](words[1:]))
     args = _parser().parse_args(words)
     command: Command = args.command
     try:

@@ -1,4 +1,4 @@
-"""`crossfade serve`, `models` and `doctor`: the backend alone, what a Triton serves, what this machine lacks."""
+"""`crossfade serve` and `models`, and that there is a `doctor`: the backend alone, and what a Triton serves."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from backend.commands.words import Commands, add
 from backend.settings import Settings, read_settings, whole_environment
 from backend.stack.plan import command_of
 
-MODELS = "models"
-
 
 def add_words(commands: Commands) -> None:
     serve = add(commands, "serve", _serve, "the backend alone, in the foreground",
                 "As production runs it: the sides are wherever RTDETR_URL, YOLO26_URL and TRITON_URL say.")  # fmt: skip
     serve.add_argument("--workers", type=int, metavar="N", help="processes (WORKERS, 1)")
-    commands.add_parser(MODELS, help="build, list, add and compare what a Triton serves", add_help=False)
+    commands.add_parser("models", help="build, list, add and compare what a Triton serves", add_help=False)
+    commands.add_parser(
+        "doctor", help="what keeps this machine from running it, and how to mend it", add_help=False
+    )
 
 
 def models(arguments: Sequence[str]) -> int:

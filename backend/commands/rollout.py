@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from backend.stack.errors import StackError
 
 PATH = "/api/rollout"
 _TRIES = 3
+_PATIENCE_S, _POLL_S = 3.0, 0.1
 
 
 def add_words(commands: Commands) -> None:
@@ -80,28 +82,20 @@ def _disable(args: argparse.Namespace, settings: Settings) -> int:
 
 def _rollback(args: argparse.Namespace, settings: Settings) -> int:
     """Exit status 1 while a worker has not confirmed it."""
-    answer = backend_of(args, settings).ask("POST", f"{PATH}/rollback", json={"reason": args.reason})
-    done = table(answer)
-    tell(_described(done.get("state", done)))
-    if pending := done.get("pending"):
-        tell(f"rolled back, but not yet confirmed by: {', '.join(pending)}")
-        return 1
-    tell("rolled back, and acknowledged by every live worker")
-    return 0
+    done = table(backend_of(args, settings).ask("POST", f"{PATH}/rollback", json={"reason": args.reason}))
+    tell(_described(done))
+    return _told_who_obeys(done["pending"])
 
 
 def _history(args: argparse.Namespace, settings: Settings) -> int:
     answer = backend_of(args, settings).ask("GET", f"{PATH}/history", params={"limit": args.limit})
-    changes = answer.json()
-    changes = changes["changes"] if isinstance(changes, dict) else changes
+    changes = table(answer)["changes"]
     if args.json:
         tell(json.dumps(changes, indent=2))
         return 0
     for change in changes:
-        at = change["at"] if isinstance(change["at"], str) else _when(change["at"])
-        tell(
-            f"{change['version']:>5}  {at}  {change['who']:14} {_difference(change)}  {change['reason']}".rstrip()
-        )
+        about = f"{change['version']:>5}  {_when(change['at'])}  {change['who']:14}"
+        tell(f"{about} {_difference(change)}  {change['reason']}".rstrip())
     return 0
 
 
@@ -116,22 +110,49 @@ def _change(api: BackendApi, patch: Callable[[dict[str, Any]], dict[str, Any]], 
             if error.status != httpx.codes.PRECONDITION_FAILED or not tries_left:
                 raise
         else:
-            tell(_described(table(answer)))
-            return 0
+            changed = table(answer)
+            tell(_described(changed))
+            return _told_who_obeys(_pending(api, changed["version"]))
     raise AssertionError("the last try returns or raises")
 
 
+def _pending(api: BackendApi, version: int) -> list[str]:
+    """The live workers that do not obey this version yet, after a moment's patience."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        workers = table(api.ask("GET", PATH))["workers"]
+        pending = [one["worker"] for one in workers if one["version"] < version]
+        if not pending or time.monotonic() > deadline:
+            return pending
+        time.sleep(_POLL_S)
+
+
+def _told_who_obeys(pending: Sequence[str]) -> int:
+    if pending:
+        tell(f"not yet acknowledged by: {', '.join(pending)}")
+        return 1
+    tell("acknowledged by every live worker")
+    return 0
+
+
 def _described(state: dict[str, Any]) -> str:
+    """What was asked for, and what becomes of it where that is something else."""
     lines = [
-        f"Triton is {'on' if state['enabled'] else 'off'} (version {state['version']})",
+        f"Triton is {'on' if state['enabled'] else 'off'} (version {state['version']}){_but(state)}",
         f"  fraction  {state['fraction']:.2%}",
-        *(f"  {name:9} {fraction:.2%}" for name, fraction in sorted(state.get("overrides", {}).items())),
+        *(f"  {name:9} {fraction:.2%}" for name, fraction in sorted(state["overrides"].items())),
         f"  shadow    {state['shadow']:.2%}",
+        *(f"  now       {name} {share:.2%}" for name, share in sorted(state["effective"].items())),
     ]
-    if pins := state.get("pins"):
-        suspended = ", those to Triton suspended by a rollback" if state.get("pins_suspended") else ""
+    if pins := state["pins"]:
+        suspended = ", those to Triton suspended by a rollback" if state["pins_suspended"] else ""
         lines.append(f"  pins      {len(pins)}{suspended}")
     return "\n".join(lines)
+
+
+def _but(state: dict[str, Any]) -> str:
+    thrown = "; the kill switch TRITON_ENABLED=false stands before it" if state["kill_switch"] else ""
+    return thrown + ("; STALE: the store cannot be read" if state["stale"] else "")
 
 
 def _difference(change: dict[str, Any]) -> str:

@@ -177,11 +177,10 @@ def _rollout(settings: Settings) -> dict[str, Any] | None:
 
 
 def _rollout_line(state: dict[str, Any]) -> str:
-    overrides = state.get("overrides", {})
-    each = ", ".join(f"{name} {overrides.get(name, state.get('fraction', 0)):.0%}" for name in DETECTORS)
-    switch = "on" if state.get("enabled") else "off"
-    compared, version = f"{state.get('shadow', 0):.0%} compared", state.get("version")
-    return f"rollout  Triton is {switch}: {each}; {compared} (version {version})"
+    each = ", ".join(f"{name} {share:.0%}" for name, share in sorted(state["effective"].items()))
+    switch = "killed by TRITON_ENABLED=false" if state["kill_switch"] else "on" if state["enabled"] else "off"
+    stale = ", STALE" if state["stale"] else ""
+    return f"rollout  Triton is {switch}: {each}; {state['shadow']:.0%} compared (version {state['version']}{stale})"
 
 
 def _logs(args: argparse.Namespace, settings: Settings) -> int:

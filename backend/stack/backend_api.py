@@ -30,7 +30,7 @@ class NotAnswered(StackError):
 class BackendApi:
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/")
-        self._headers = {"X-API-Key": key} if key else {}
+        self.headers = {"X-API-Key": key} if key else {}
 
     @classmethod
     def of(cls, settings: Settings, url: str | None = None, key: str | None = None) -> BackendApi:
@@ -51,7 +51,7 @@ class BackendApi:
         try:
             with client(_TIMEOUT_S) as http:
                 answer = http.request(
-                    method, self.url + path, headers={**self._headers, **(headers or {})}, **what
+                    method, self.url + path, headers={**self.headers, **(headers or {})}, **what
                 )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise StackError(

@@ -40,7 +40,10 @@ def of_backend(url: str) -> Health:
         return AWAY
     status, told = found
     if status == httpx.codes.OK:
-        return Health(True, "healthy")
+        away = [
+            f"{lane['detector']} on {lane['backend']}" for lane in told.get("lanes", []) if _is_away(lane)
+        ]
+        return Health(True, f"healthy, but asks nobody for {', '.join(away)}" if away else "healthy")
     return Health(False, f"not ready: {told.get('detail') or told.get('status') or f'status {status}'}")
 
 
@@ -61,6 +64,10 @@ def ask(url: str) -> tuple[int, dict[str, Any]] | None:
 def client(timeout_s: float) -> httpx.Client:
     """For parts of ours; a proxy in the environment is not for them."""
     return httpx.Client(trust_env=False, timeout=timeout_s)
+
+
+def _is_away(lane: dict[str, Any]) -> bool:
+    return bool(lane["allowed"]) and lane["breaker"] != "closed"
 
 
 def _state(told: dict[str, Any], more: str) -> str:

@@ -41,7 +41,12 @@ class Running:
         """What it started and left behind when it was killed. Its session's number is nobody else's meanwhile."""
         if _stat(self.pid) and not self._is_zombie:
             return []
-        return [pid for pid in _all_pids() if _session_of(pid) == str(self.pid) and pid != self.pid]
+        return [pid for pid in self.members if pid != self.pid]
+
+    @property
+    def members(self) -> list[int]:
+        """It and all that it started."""
+        return [pid for pid in _all_pids() if _session_of(pid) == str(self.pid)]
 
     @property
     def _is_zombie(self) -> bool:
@@ -55,10 +60,10 @@ class Running:
 
     def kill(self) -> None:
         """With all its children; they are gone when this returns."""
+        if not self.alive and not self.left_over:
+            return
         deadline = time.monotonic() + _DEATH_S
-        while (
-            left := [*([self.pid] if self.alive else []), *self.left_over]
-        ) and time.monotonic() < deadline:
+        while (left := self.members) and time.monotonic() < deadline:
             for pid in left:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
