@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 
 from backend.api.auth import HEADER
 from backend.api.schemas import BINARY, COMPONENTS, FLAGS, NAME, SHARE, SIDE, TEXT, listed, ref, table
@@ -275,6 +276,7 @@ READY: Operation = {
 METRICS: Operation = {
     "tags": ["operation"],
     "summary": "Prometheus metrics of all workers",
+    "response_class": PlainTextResponse,
     "responses": {200: {"description": "Text", "content": {"text/plain": {"schema": TEXT}}}},
 }
 
