@@ -3,12 +3,13 @@
 Places are given in rounds. A round lasts until every camera that was turned away, and still asks, has had its turn; a
 camera that had its own yields to those meanwhile. So however often a camera asks, it gets no more turns than the others
 while they want them; and places that nobody else wants are anybody's. A camera that asks too seldom to be in line is
-helped by a small reserve, which is kept, once one such was turned away, from those that were served a moment ago.
+helped by a reserve, which is kept, once one such was turned away, from those that were served a moment ago.
 
 Camera names are the callers' and may be invented. A name that was never heard before shares its turns with all others
 of its kind: a caller with a new name for each request gets one camera's share, and crowds nobody out of the memory,
-which keeps names heard twice apart from those heard once. A caller with thousands of names, each used again and again,
-gets thousands of cameras' shares: nobody can tell him from thousands of cameras.
+which keeps names heard twice apart from those heard once (so a new camera has turns of its own when it comes back). A
+caller with thousands of names, each used again and again, gets thousands of cameras' shares: nobody can tell him from
+thousands of cameras.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class _Cameras:
         elif self._heard_once.pop(camera, None) is not None:
             _put_last(
                 self._served_in, camera, in_round
-            )  # as if served: it takes more than two words to be known
+            )  # as if served: a name used twice wins nothing either
         else:
             _put_last(self._heard_once, camera, in_round)
             return _STRANGERS
