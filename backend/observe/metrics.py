@@ -92,7 +92,7 @@ class Metrics:
             "detector", "backend", "outcome",
         )  # fmt: skip
         self._durations = self._histogram(
-            "detector_request_duration_seconds", "From a request's decision to its end", DURATION_BUCKETS_S,
+            "detector_request_duration_seconds", "From a request's start to its end, fallback included", DURATION_BUCKETS_S,
             "detector", "backend",
         )  # fmt: skip
         self._attempts = self._counter(

@@ -210,17 +210,19 @@ def test_a_worker_that_got_a_dead_ones_id_does_not_go_on_with_its_gauges(tmp_pat
         tmp_path,
         """
         directory = workers.metrics_directory(var)
-        from backend.observe.events import InFlight, Retried
+        from backend.observe.events import HeadroomMeasured, InFlight, Retried
         from backend.observe.metrics import Metrics
         from prometheus_client import values
         life = Metrics(directory)
         life(InFlight("triton", 7))
+        life(HeadroomMeasured("yolo26", 0.5))
         life(Retried("yolo26", "triton"))
         values.ValueClass.close_all_files()
         print(Metrics(directory).render().decode())
         """,
     )
     assert IN_FLIGHT + " 0.0" in done.stdout, done.stderr
+    assert "detector_fallback_headroom_ratio{" not in done.stdout
     assert "detector_retries_total 1.0" in done.stdout
 
 
