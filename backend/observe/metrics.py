@@ -92,8 +92,8 @@ class Metrics:
             "detector", "backend", "outcome",
         )  # fmt: skip
         self._durations = self._histogram(
-            "detector_request_duration_seconds", "From a request's start to its end, fallback included", DURATION_BUCKETS_S,
-            "detector", "backend",
+            "detector_request_duration_seconds", "From a request's start to its end, fallback included",
+            DURATION_BUCKETS_S, "detector", "backend",
         )  # fmt: skip
         self._attempts = self._counter(
             "detector_attempts", "Calls of one side, probes included, by how they ended",
