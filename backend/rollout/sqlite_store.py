@@ -56,7 +56,7 @@ class SqliteStore:
         with self._transaction() as db:
             row = db.execute(f"{_CHANGES} ORDER BY version DESC LIMIT 1").fetchone()
             quotas = db.execute("SELECT detector, cameras FROM quotas").fetchall()
-        return Snapshot(_change(row) if row else None, {name: _quota(text) for name, text in quotas})
+            return Snapshot(_change(row) if row else None, {name: _quota(text) for name, text in quotas})
 
     def write(self, change: Change, expected: int | None) -> bool:
         with self._transaction("IMMEDIATE") as db:
@@ -71,7 +71,7 @@ class SqliteStore:
     def history(self, limit: int) -> tuple[Change, ...]:
         with self._transaction() as db:
             rows = db.execute(f"{_CHANGES} ORDER BY version DESC LIMIT ?", (limit,)).fetchall()
-        return tuple(_change(row) for row in rows)
+            return tuple(_change(row) for row in rows)
 
     def beat(self, beat: Beat) -> None:
         traffic = json.dumps({name: seen.to_table() for name, seen in beat.traffic.items()})
@@ -89,7 +89,7 @@ class SqliteStore:
     def beats(self) -> tuple[Beat, ...]:
         with self._transaction() as db:
             rows = db.execute("SELECT worker, at, version, traffic FROM beats ORDER BY worker").fetchall()
-        return tuple(_beat(row) for row in rows)
+            return tuple(_beat(row) for row in rows)
 
     def publish(self, quotas: Mapping[str, Quota]) -> None:
         rows = [(detector, json.dumps(quota.cameras)) for detector, quota in quotas.items()]
@@ -121,7 +121,7 @@ class SqliteStore:
         """Whatever goes wrong with the file is StoreAway; the next use opens it anew."""
         try:
             yield self._opened()
-        except (sqlite3.Error, OSError, ValueError, TypeError, KeyError) as error:
+        except (sqlite3.Error, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             self._drop()
             raise StoreAway(f"The store {self._path} cannot be used: {error}") from error
 

@@ -79,9 +79,7 @@ class TestContract:
 
         def race(worker: int) -> None:
             store = opener()
-            for version in range(20):
-                if store.write(change(version + 1, who=str(worker)), version):
-                    won.append(version)
+            won.extend(v for v in range(20) if store.write(change(v + 1, who=str(worker)), v))
 
         threads = [threading.Thread(target=race, args=(n,)) for n in range(4)]
         for thread in threads:

@@ -1,0 +1,293 @@
+"""What the flags may say, and what of it survives: the state, the journal, and what the environment says."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.rollout.environment import EnvironmentWatch, LastSeen, Said
+from backend.rollout.journal import Journal
+from backend.rollout.locked import locked
+from backend.rollout.state import InvalidState, RolloutState
+from backend.rollout.store import Change
+from backend.settings import WATCHED
+
+fractions = st.floats(0, 1)
+names = st.text(min_size=1, max_size=20)
+states = st.builds(
+    RolloutState,
+    version=st.integers(0, 10**9),
+    enabled=st.booleans(),
+    fraction=fractions,
+    shadow=fractions,
+    overrides=st.dictionaries(names, fractions, max_size=5),
+    pins=st.dictionaries(names, st.sampled_from(["legacy", "triton"]), max_size=5),
+    pins_suspended=st.booleans(),
+)
+
+
+def change(version: int, at: float = 0.0, **state: Any) -> Change:
+    return Change.made(None, RolloutState(version=version, **state), who="anna", reason="a try", at=at)
+
+
+class TestState:
+    @given(states)
+    def test_it_survives_json(self, state: RolloutState) -> None:
+        assert RolloutState.from_json(state.to_json()) == state
+
+    @given(states)
+    def test_a_rollback_leaves_no_fraction_and_no_pin_to_triton(self, state: RolloutState) -> None:
+        after = state.rolled_back()
+        assert {after.fraction, after.shadow, *after.overrides.values()} == {0.0}
+        assert all(after.pin_of(camera) != "triton" for camera in after.pins)
+        assert after.pins == state.pins  # suspended, not forgotten
+
+    @pytest.mark.parametrize("wrong", [
+        {"fraction": 1.1}, {"fraction": -0.1}, {"fraction": math.nan}, {"fraction": "0.5"}, {"fraction": True},
+        {"shadow": math.inf}, {"enabled": 1}, {"pins_suspended": "no"}, {"version": -1}, {"version": 1.0},
+        {"overrides": {"d": 2}}, {"overrides": {"": 0.5}}, {"overrides": [1]}, {"pins": {"gate": "gpu"}},
+        {"pins": {"x" * 201: "legacy"}}, {"pins": None}, {"pins": {f"c{n}": "legacy" for n in range(10_001)}},
+    ])  # fmt: skip
+    def test_what_cannot_be_obeyed_is_refused_by_name(self, wrong: dict[str, Any]) -> None:
+        with pytest.raises(InvalidState, match=next(iter(wrong))):
+            RolloutState.from_table(wrong)
+
+    @given(st.text())
+    def test_any_text_is_a_state_or_refused(self, text: str) -> None:
+        try:
+            RolloutState.from_json(text)
+        except InvalidState:
+            return
+        assert isinstance(json.loads(text), dict)
+
+    def test_fields_of_a_later_version_are_ignored(self) -> None:
+        assert RolloutState.from_table({"fraction": 0.5, "colour": "red"}).fraction == 0.5
+
+
+class TestJournal:
+    @pytest.fixture
+    def journal(self, tmp_path: Path) -> Journal:
+        return Journal(tmp_path / "var" / "history.jsonl")
+
+    def test_the_newest_is_found_again(self, journal: Journal) -> None:
+        assert journal.newest() is None
+        for entry in (change(1), change(3, 1.0, fraction=0.5), change(2)):
+            journal.append(entry)
+        assert journal.newest() == change(3, 1.0, fraction=0.5)
+
+    def test_of_two_with_one_version_the_later_counts(self, journal: Journal) -> None:
+        journal.append(change(3, 5.0))
+        journal.append(change(3, 4.0, fraction=0.5))
+        assert journal.newest() == change(3, 5.0)
+
+    def test_what_several_workers_saw_stands_there_once(self, journal: Journal, tmp_path: Path) -> None:
+        for worker in (journal, Journal(tmp_path / "var" / "history.jsonl")):
+            worker.append(change(1))
+        assert len((tmp_path / "var" / "history.jsonl").read_text().splitlines()) == 1
+
+    @pytest.mark.parametrize("cut", [1, 20, 150])
+    def test_a_torn_last_line_costs_only_itself(self, journal: Journal, tmp_path: Path, cut: int) -> None:
+        journal.append(change(1))
+        journal.append(change(2))
+        path = tmp_path / "var" / "history.jsonl"
+        os.truncate(path, path.stat().st_size - 1 - cut)
+        assert journal.newest() == change(1)
+        journal.append(change(3))
+        assert journal.newest() == change(3)
+
+    @given(rubbish=st.binary(max_size=200))
+    def test_rubbish_in_it_harms_nobody(
+        self, rubbish: bytes, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        path = tmp_path_factory.mktemp("j") / "history.jsonl"
+        path.write_bytes(rubbish)
+        journal = Journal(path)
+        journal.append(change(4))
+        assert journal.newest() == change(4)
+
+    def test_a_line_that_holds_no_state_is_passed_over(self, journal: Journal, tmp_path: Path) -> None:
+        journal.append(change(1))
+        wrong = change(9).to_table() | {"after": {"version": 9, "fraction": 7}}
+        with (tmp_path / "var" / "history.jsonl").open("a") as file:
+            file.write(f"{json.dumps(wrong)}\n[1]\nnull\n")
+        assert journal.newest() == change(1)
+
+    def test_it_does_not_grow_without_end_and_keeps_the_newest(self, tmp_path: Path) -> None:
+        path = tmp_path / "history.jsonl"
+        journal = Journal(path, max_bytes=4_000, kept_bytes=1_000)
+        sizes = []
+        for version in range(1, 101):
+            journal.append(change(version))
+            sizes.append(path.stat().st_size)
+        assert max(sizes) <= 4_000
+        assert journal.newest() == change(100)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    def test_a_state_over_the_bound_is_kept_all_the_same(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path / "history.jsonl", max_bytes=100, kept_bytes=50)
+        journal.append(change(1))
+        journal.append(change(2))
+        assert journal.newest() == change(2)
+
+    def test_it_says_when_somebody_wrote(self, journal: Journal, tmp_path: Path) -> None:
+        assert not journal.grew()
+        Journal(tmp_path / "var" / "history.jsonl").append(change(1))
+        assert [journal.grew(), journal.grew()] == [True, False]
+
+
+class TestLocked:
+    def test_one_at_a_time_and_the_second_does_not_wait_for_ever(self, tmp_path: Path) -> None:
+        with locked(tmp_path / "lock", 0.1), pytest.raises(TimeoutError), locked(tmp_path / "lock", 0.02):
+            pass
+        with locked(tmp_path / "lock", 0.02):
+            pass
+
+
+class Looked:
+    """A watch on a file, looked at as often as told, by a clock of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = 0.0
+        self.watch = EnvironmentWatch(path, 1.0, lambda: self.now)
+        self.watch.first_look()
+
+    def after(self, text: str | bytes | None, looks: int = 2) -> Said:
+        if text is None:
+            self.path.unlink()
+        else:
+            self.path.write_bytes(text.encode() if isinstance(text, str) else text)
+        for _ in range(looks):
+            self.now += 1.0
+            self.watch.look()
+        return self.watch.said
+
+
+@pytest.fixture(autouse=True)
+def _nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in WATCHED:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Path:
+    path = tmp_path / ".env"
+    path.write_text("TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION=0.1\n")
+    return path
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize(("own", "file", "thrown"), [
+        (None, None, True), ("true", None, False), (None, "true", False), ("true", "true", False),
+        ("false", "true", True), ("true", "false", True), ("false", "false", True), ("false", None, True),
+        (None, "0", True), (None, "off", True), (None, "'yes'", False), (None, "ON", False),
+    ])  # fmt: skip
+    def test_either_source_can_throw_the_switch_and_none_can_hide_the_other(
+        self, monkeypatch: pytest.MonkeyPatch, env: Path, own: str | None, file: str | None, thrown: bool
+    ) -> None:
+        if own is not None:
+            monkeypatch.setenv("TRITON_ENABLED", own)
+        env.write_text("" if file is None else f"TRITON_ENABLED={file}\n")
+        assert Looked(env).watch.said.kill_switch is thrown
+
+    def test_the_environments_share_goes_before_the_files(
+        self, monkeypatch: pytest.MonkeyPatch, env: Path
+    ) -> None:
+        monkeypatch.setenv("triton_traffic_fraction", "0.7")
+        env.write_text("TRITON_TRAFFIC_FRACTION=0.1\nexport TRITON_SHADOW_FRACTION=0.2\n")
+        assert Looked(env).watch.said.shares == {"fraction": 0.7, "shadow": 0.2}
+
+    def test_a_change_is_obeyed_by_its_content(self, env: Path) -> None:
+        looked = Looked(env)
+        stamp = env.stat()
+        env.write_text("TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION=0.2\n")  # as long as before …
+        os.utime(env, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # … and as old
+        looked.now += 1
+        looked.watch.look()
+        assert looked.watch.look()
+        assert looked.watch.said.fraction == 0.2
+
+    def test_a_switch_is_thrown_at_the_first_look(self, env: Path) -> None:
+        said = Looked(env).after("TRITON_ENABLED=false\nTRITON_TRAFFIC_FRACTION=0.", looks=1)
+        assert (said.kill_switch, said.fraction) == (True, 0.1)
+
+    @pytest.mark.parametrize(
+        "half", ["", "TRITON_ENA", "TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION=0", None]
+    )
+    def test_a_file_that_is_being_written_changes_nothing(self, env: Path, half: str | None) -> None:
+        looked = Looked(env)
+        before = looked.watch.said
+        assert looked.after(half, looks=1) == before
+        assert looked.after("TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION=0.1\n") == before
+
+    @pytest.mark.parametrize("nothing", ["", None])
+    def test_a_file_that_stays_empty_or_away_says_nothing(self, env: Path, nothing: str | None) -> None:
+        assert Looked(env).after(nothing) == Said(kill_switch=True)
+
+    @pytest.mark.parametrize("rubbish", [b"\xff\xfe\x00T", b"TRITON_ENABLED=false\0", bytes(range(256))])
+    def test_a_file_that_is_no_text_leaves_what_was_said(
+        self, env: Path, rubbish: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        looked = Looked(env)
+        before = looked.watch.said
+        assert looked.after(rubbish, looks=9) == before
+        assert len(caplog.records) == 1
+
+    def test_a_file_that_may_not_be_read_leaves_what_was_said(self, env: Path) -> None:
+        looked = Looked(env)
+        before = looked.watch.said
+        env.unlink()
+        env.mkdir()  # root may read everything else
+        looked.now += 1
+        assert not looked.watch.look()
+        assert looked.watch.said == before
+
+    def test_a_file_that_cannot_be_read_at_the_start_may_have_thrown_the_switch(
+        self, env: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TRITON_ENABLED", "true")
+        env.write_bytes(b"\xff")
+        looked = Looked(env)
+        assert looked.watch.said.kill_switch
+        assert not looked.after("# nothing to say\n").kill_switch
+
+    @pytest.mark.parametrize("first", ["true", "false"])
+    @pytest.mark.parametrize("word", ["maybe", "", "2", "tru"])
+    def test_a_switch_that_cannot_be_read_stays_where_it_was(
+        self, env: Path, first: str, word: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        env.write_text(f"TRITON_ENABLED={first}\n")
+        looked = Looked(env)
+        with caplog.at_level(logging.WARNING):
+            assert looked.after(f"TRITON_ENABLED={word}\n", looks=5).kill_switch is (first == "false")
+        assert [record.getMessage().count("TRITON_ENABLED") for record in caplog.records] == [1]
+
+    @pytest.mark.parametrize("word", ["nan", "1.5", "-1", "much"])
+    def test_a_share_that_cannot_be_read_stays_where_it_was(self, env: Path, word: str) -> None:
+        said = Looked(env).after(f"TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION={word}\n")
+        assert said == Said(kill_switch=False, fraction=0.1)
+
+
+class TestLastSeen:
+    def test_it_remembers_what_is_no_longer_said(self, tmp_path: Path) -> None:
+        seen = LastSeen(tmp_path / "run" / "seen.json")
+        with seen.held():
+            assert seen.read() is None
+            seen.write({"fraction": 0.1})
+            seen.write({"shadow": 0.2})
+            assert seen.read() == {"fraction": 0.1, "shadow": 0.2}
+        assert stat.S_IMODE((tmp_path / "run" / "seen.json").stat().st_mode) == 0o600
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"fraction": "x"}', "\udcff"])
+    def test_a_torn_file_is_as_if_nothing_was_seen(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "seen.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+        assert LastSeen(tmp_path / "seen.json").read() is None
