@@ -19,12 +19,15 @@ from ai.core.labels import COCO_80
 from backend.api.app import create_api
 from backend.api.auth import Keys
 from backend.api.parts import Parts
-from backend.observe import logs, workers
+from backend.observe import workers
 from backend.observe.events import BreakerMoved, BreakerState, Observer, told
+from backend.observe.logs import RequestLog, configure
+from backend.observe.writer import Writer
 from backend.rollout.control import Rollout
+from backend.rollout.flags import Flags
 from backend.services.admission import Admission
 from backend.services.breaker import Breaker, BreakerPolicy
-from backend.services.detector_client import DetectorClient, Lanes, Policy
+from backend.services.detector_client import DetectorClient, Lanes, Policy, Seen
 from backend.services.lanes import Crowd, Lane
 from backend.services.pace import Pace
 from backend.services.probe import Prober
@@ -67,15 +70,13 @@ async def _composed(settings: Settings, transports: Transports | None, stack: As
     from backend.observe.metrics import Metrics  # noqa: PLC0415 - Prometheus must know the directory first
 
     metrics = Metrics(directory)
-    log = logs.configured(settings)
-    stack.callback(log.close)
-    observe = told(metrics, log)
-    keys = Keys.opened(settings.api_keys, settings.crossfade_var)
+    observe = told(metrics, _log(settings, stack))
+    keys = Keys.of(settings)
     rollout = Rollout.opened(settings, observe, workers.worker_id())
     await rollout.start()
     stack.push_async_callback(rollout.stop)
     sides = transports if transports is not None else _real_sides(settings, stack)
-    client, prober = _client(settings, sides, rollout, observe)
+    client, prober = compose_client(settings, sides, rollout.flags, rollout.traffic.seen, observe)
     stack.push_async_callback(client.drain)
     stack.push_async_callback(prober.close)
     for work in (prober.run(), _measuring(client)):
@@ -83,17 +84,26 @@ async def _composed(settings: Settings, transports: Transports | None, stack: As
     return Parts.of(settings, client, rollout, keys, metrics)
 
 
-def _client(
-    settings: Settings, sides: Transports, rollout: Rollout, observe: Observer
+def _log(settings: Settings, stack: AsyncExitStack) -> RequestLog:
+    writer = Writer(sys.stdout, settings.log_format)
+    stack.callback(writer.close)
+    configure(settings.log_format, writer)
+    log = RequestLog(writer, settings.log_sample, settings.log_format)
+    stack.callback(log.close)
+    return log
+
+
+def compose_client(
+    settings: Settings, sides: Transports, flags: Flags, seen: Seen, observe: Observer
 ) -> tuple[DetectorClient, Prober]:
     lanes = _lanes(settings, sides, observe)
     budgets = {
         side: RetryBudget(settings.retry_budget_share, settings.retry_budget_per_s, time.monotonic)
         for side in SIDES
     }
-    client = DetectorClient(lanes, rollout.flags, _policy(settings), budgets, observe)
+    client = DetectorClient(lanes, flags, _policy(settings), budgets, seen, observe)
     prober = Prober(
-        lanes.values(), sides, client.reachable, lambda side: side == TRITON and not rollout.flags.triton_on,
+        lanes.values(), sides, client.reachable, lambda side: side == TRITON and not flags.triton_on,
         idle_s=settings.probe_idle_s, timeout_s=settings.probe_timeout_s, clock=time.monotonic,
     )  # fmt: skip
     return client, prober
@@ -114,7 +124,9 @@ def _policy(settings: Settings) -> Policy:
 def _thresholds(settings: Settings) -> Thresholds:
     unknown = sorted(set(settings.triton_class_thresholds) - set(COCO_80))
     if unknown:
-        raise BadSetting(f"TRITON_CLASS_THRESHOLDS: {unknown[0]!r} is no class; the classes are {', '.join(COCO_80)}")
+        raise BadSetting(
+            f"TRITON_CLASS_THRESHOLDS: {unknown[0]!r} is no class; the classes are {', '.join(COCO_80)}"
+        )
     by_class = {COCO_80.index(label): value for label, value in settings.triton_class_thresholds.items()}
     return Thresholds(settings.triton_confidence_threshold, by_class)
 
@@ -141,8 +153,10 @@ def _lanes(settings: Settings, sides: Transports, observe: Observer) -> Lanes:
             admission=Admission(places[side], time.monotonic),
             pace=Pace(time.monotonic),
             typical=Typical(settings.abandoned_attempt_s),
+            longest_s=settings.detect_deadline_s,
             crowd=crowds[side],
             observe=observe,
+            clock=time.monotonic,
         )
         for detector in DETECTORS for side in allowed
     }  # fmt: skip

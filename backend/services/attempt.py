@@ -15,7 +15,12 @@ from backend.transports.base import Ask, Found, Transport
 logger = logging.getLogger(__name__)
 
 OK = "ok"
+LATE = code_of(DeadlineExceeded())
 CANCELLED = "cancelled"
+
+# After the limit, as time of a loop that runs: where this process was too busy to look, the answer may lie in the
+# socket, and it must not call a side dead for its own lateness.
+LAST_LOOK_S = 0.02
 
 Ended = Callable[[str, bool, float], None]
 """Told once: the code, whether it counts against the side, and how long it took."""
@@ -24,15 +29,28 @@ Ended = Callable[[str, bool, float], None]
 class Attempt:
     """`least_s` is the time that it gets even where its caller has less patience."""
 
-    __slots__ = ("_ask", "_ended", "_least_s", "_limit", "_started", "_transport")
+    __slots__ = (
+        "_ask",
+        "_ended",
+        "_least_s",
+        "_limit",
+        "_limit_s",
+        "_loop",
+        "_started",
+        "_timer",
+        "_transport",
+    )
 
     def __init__(self, transport: Transport, ask: Ask, least_s: float, ended: Ended) -> None:
         self._transport = transport
         self._ask = ask
         self._least_s = least_s
         self._ended = ended
-        self._limit: asyncio.Timeout | None = None
-        self._started = asyncio.get_running_loop().time()
+        self._limit_s = max(ask.timeout_s, least_s)
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self._limit = asyncio.timeout(None)
+        self._timer: asyncio.TimerHandle | None = None  # while the transport is asked
 
     async def answer(self, keep: Callable[[asyncio.Task[Found]], None]) -> Found:
         """The answer, if it comes while the caller waits; `keep` holds the task that goes on if it does not."""
@@ -52,8 +70,22 @@ class Attempt:
 
     def _abandon(self) -> None:
         """Nobody waits any more: it gets no more than the least time."""
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(self._started + self._least_s)
+        self._limit_s = self._least_s
+        if self._timer is not None:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self._loop.call_at(self._started + self._limit_s, self._look_once_more)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look_once_more(self) -> None:
+        if not self._limit.expired():
+            self._limit.reschedule(self._loop.time() + LAST_LOOK_S)
 
     async def _run(self) -> Found:
         code, counts = CANCELLED, False
@@ -65,19 +97,21 @@ class Attempt:
             code, counts = code_of(error), error.counts_against_backend
             raise
         finally:
-            self._ended(code, counts, asyncio.get_running_loop().time() - self._started)
+            self._ended(code, counts, self._loop.time() - self._started)
 
     async def _asked(self) -> Found:
-        limit_s = max(self._ask.timeout_s, self._least_s)
+        ask = replace(self._ask, timeout_s=self._limit_s + 2 * LAST_LOOK_S)
         try:
-            async with asyncio.timeout_at(self._started + limit_s) as self._limit:
-                return await self._transport.detect(replace(self._ask, timeout_s=limit_s))
+            async with self._limit:
+                self._set_timer()
+                try:
+                    return await self._transport.detect(ask)
+                finally:
+                    self._stop_timer()
         except TimeoutError as error:
-            raise DeadlineExceeded(f"No answer within {limit_s:.3g} s.") from error
+            raise DeadlineExceeded(f"No answer within {self._loop.time() - self._started:.3g} s.") from error
         except BackendError:
             raise
         except Exception as error:  # a transport that breaks its contract must not take a request with it
             logger.exception("%s failed", type(self._transport).__name__)
             raise ServerError(f"The transport failed: {error!r}") from error
-        finally:
-            self._limit = None

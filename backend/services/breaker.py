@@ -56,11 +56,12 @@ class Breaker:
         """The generation that the result belongs to, if a caller may ask."""
         return self._generation if self.state == "closed" else None
 
-    def ended(self, generation: int, succeeded: bool) -> None:
+    def ended(self, generation: int, succeeded: bool, in_a_row: bool = True) -> None:
+        """A failure that is not `in_a_row` counts in the share alone: others were answered while it waited."""
         if self.state != "closed" or generation != self._generation:
             return
         self.heard_at = now = self._clock()
-        self._results.add(now, succeeded)
+        self._results.add(now, succeeded, in_a_row)
         if self._is_too_bad():
             self._open(now)
 
@@ -133,7 +134,7 @@ class _Results:
         self._bucket_s = window_s / BUCKETS
         self._buckets: deque[_Bucket] = deque()
 
-    def add(self, now: float, succeeded: bool) -> None:
+    def add(self, now: float, succeeded: bool, in_a_row: bool) -> None:
         bucket = self._bucket(int(now // self._bucket_s))
         bucket.total += 1
         self.total += 1
@@ -142,7 +143,7 @@ class _Results:
             return
         bucket.failed += 1
         self.failed += 1
-        self.failed_in_a_row += 1
+        self.failed_in_a_row += in_a_row
 
     def _bucket(self, tick: int) -> _Bucket:
         buckets = self._buckets

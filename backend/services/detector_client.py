@@ -42,6 +42,8 @@ BATCH_CONCURRENCY = 16  # images of one batch: two of Triton's batches of 8
 _NO_TIME_S = 0.001  # timers may fire that much early
 
 Lanes = Mapping[tuple[str, Side], Lane]
+Seen = Callable[[str, str | None], None]
+"""Told the detector and the camera of each request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class DetectorClient:
         flags: Flags,
         policy: Policy,
         budgets: Mapping[Side, RetryBudget],
+        seen: Seen,
         observe: Observer,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
@@ -74,6 +77,7 @@ class DetectorClient:
         self._flags = flags
         self._policy = policy
         self._budgets = budgets
+        self._seen = seen
         self._observe = observe
         self._clock = clock
         self._chance = chance
@@ -191,7 +195,7 @@ class DetectorClient:
         if not about.request_id:
             about = replace(about, request_id=_new_id())
         self._demand[detector].asked()
-        self._flags.count(detector, camera)
+        self._seen(detector, camera)
         decision = self._flags.decide(detector, camera, about.request_id, force)
         self._require_on(detector, decision)
         return Request(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from ai.core.errors import BackendError
 from backend.observe.events import Attempted, BreakerState, InFlight, Observer, Shed
 from backend.services.admission import Admission
-from backend.services.attempt import OK, Attempt
+from backend.services.attempt import LATE, OK, Attempt
 from backend.services.breaker import Breaker
 from backend.services.pace import Pace
 from backend.services.typical import Typical
@@ -18,6 +20,8 @@ from backend.transports.base import Ask, Found, Transport
 
 Barrier = Literal["breaker_open", "full", "share", "pace"]
 NO_CAMERA = ""
+LEAST_PLACES = 2  # a guess keeps no side from being asked at all
+USED_TIME = 0.8  # of what is left to a caller: the pace is a guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,10 @@ class Lane:
         admission: Admission,
         pace: Pace,
         typical: Typical,
+        longest_s: float,
         crowd: Crowd,
         observe: Observer,
+        clock: Callable[[], float],
     ) -> None:
         self.detector = detector
         self.side: Side = side
@@ -66,8 +72,11 @@ class Lane:
         self._transport = transport
         self._admission = admission
         self._typical = typical
+        self._longest_s = longest_s
         self._crowd = crowd
         self._observe = observe
+        self._answered_at = -math.inf
+        self._clock = clock
         self._under_way: set[asyncio.Task[Found]] = set()
 
     @property
@@ -97,16 +106,31 @@ class Lane:
         """Why this lane is not even asked."""
         if self.breaker.state != "closed":
             return "breaker_open"
-        refusal: Literal["full", "share", "pace"] | None = self._admission.refusal(camera or NO_CAMERA)
-        if refusal is None and self.pace.wait_s(self.in_flight) > left_s:
-            refusal = "pace"
-        if refusal is not None:
-            self._observe(Shed(self.side, refusal))
-        return refusal
+        places = self._places(left_s)
+        refusal = self._admission.refusal(camera or NO_CAMERA, places)
+        if refusal is None:
+            return None
+        barrier: Literal["full", "share", "pace"] = (
+            "pace" if refusal == "full" and places is not None else refusal
+        )
+        self._observe(Shed(self.side, barrier))
+        return barrier
+
+    def _places(self, left_s: float) -> int | None:
+        """As many as are answered in time at the pace of late; None where nobody knows."""
+        capacity_per_s = self.pace.capacity_per_s
+        if capacity_per_s is None:
+            return None
+        return max(LEAST_PLACES, int(capacity_per_s * left_s * USED_TIME))
 
     async def ask(self, ask: Ask, camera: str | None) -> Found:
         """The answer, waited for no longer than `ask.timeout_s`; raises BackendError. There must be no barrier."""
-        return await self._attempt(ask, camera or NO_CAMERA, self.breaker.admit(), self._typical.bound_s)
+        return await self._attempt(ask, camera or NO_CAMERA, self.breaker.admit(), self._least_s)
+
+    @property
+    def _least_s(self) -> float:
+        """What an attempt gets, however impatient its caller."""
+        return min(self._typical.bound_s, self._longest_s)
 
     async def probe(self, ask: Ask) -> bool:
         """Ask a question of ours, since nobody else asked lately; it counts as any other."""
@@ -141,10 +165,13 @@ class Lane:
         self._crowd.add(1)
         self.pace.started()
 
+        started = self._clock()
+
         def ended(code: str, counts: bool, duration_s: float) -> None:
             self._left(camera, code == OK, duration_s)
             if generation is not None and (code == OK or (counts and self.allowed)):
-                self.breaker.ended(generation, succeeded=code == OK)
+                slow = code == LATE and self._answered_at > started
+                self.breaker.ended(generation, code == OK, in_a_row=not slow)
             self._observe(Attempted(self.detector, self.side, code, duration_s, synthetic))
 
         return await Attempt(self._transport, ask, least_s, ended).answer(self._keep)
@@ -155,6 +182,7 @@ class Lane:
         self.pace.ended(answered)
         if answered:
             self.heard = True
+            self._answered_at = self._clock()
             self._typical.succeeded(duration_s)
 
     def _keep(self, task: asyncio.Task[Found]) -> None:

@@ -19,7 +19,7 @@ class RequestInfo:
 
     request_id: str = ""
     caller_request_id: str = ""
-    headers: Mapping[str, str] = field(default=NO_HEADERS)
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
 
 
 NOBODY = RequestInfo()

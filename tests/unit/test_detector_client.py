@@ -1,0 +1,609 @@
+"""The heart, with scripted sides: who is asked, for how long, what is done when a side fails, what is said of it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ai.core.detections import Detections, Thresholds
+from ai.core.errors import (
+    BackendError,
+    DeadlineExceeded,
+    InvalidModelOutput,
+    ModelNotFound,
+    Overloaded,
+    Refused,
+    ServerError,
+    Unavailable,
+)
+from backend.observe.events import BreakerMoved, FellBack, InFlight, RequestEnded, Retried, Shed, told
+from backend.rollout.flags import View
+from backend.rollout.state import RolloutState
+from backend.services.deadline import Deadline
+from backend.services.errors import AllRefused, NoSide, NotServed, SideOff, TooBusy, TooLate, UnknownDetector
+from backend.services.request import RequestInfo
+from backend.sides import LEGACY, TRITON
+from backend.transports.base import Ask, Found
+from backend.transports.fake import FakeTransport, Hang
+from tests.hearts import DETECTOR, JPEG, Heart, heart
+
+EMPTY = Found(Detections((), 640, 480), "1")
+NO_RETRY = {"triton_max_retries": 0}
+KINDS = [Unavailable, Overloaded, DeadlineExceeded, ServerError, ModelNotFound, InvalidModelOutput, Refused]
+CODES = {
+    Unavailable: "unavailable", Overloaded: "overloaded", DeadlineExceeded: "deadline_exceeded",
+    ServerError: "server_error", ModelNotFound: "model_not_found", InvalidModelOutput: "invalid_model_output",
+    Refused: "refused",
+}  # fmt: skip
+
+
+def failing(kind: type[BackendError]) -> FakeTransport:
+    return FakeTransport().always(kind("planned"))
+
+
+async def settled(made: Heart, timeout_s: float = 10.0) -> None:
+    """Until no attempt is under way."""
+    async with asyncio.timeout(timeout_s):
+        while any(lane.in_flight for lane in made.client.sides()):
+            await asyncio.sleep(0.005)
+
+
+# --- who is asked ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 1.0])
+async def test_a_fraction_of_the_requests_goes_to_triton_within_the_binomial_bound(fraction):
+    made = heart(fraction=fraction)
+    n = 10_000
+    for _ in range(n):
+        await made.ask()
+    deviation = math.sqrt(fraction * (1 - fraction) / n)
+    assert abs(made.triton.calls / n - fraction) <= 5 * deviation
+    assert made.triton.calls + made.legacy.calls == n
+
+
+async def test_an_answer_says_who_served_it_and_why():
+    served = await heart().ask(about=RequestInfo("abc"))
+    assert (served.backend, served.detector, served.model_version) == (TRITON, DETECTOR, "1")
+    assert (served.decision.reason, served.fallback_reason, served.attempts) == ("FRACTION", None, 1)
+    assert 0 <= served.backend_s <= served.total_s
+
+
+async def test_the_picture_and_the_callers_headers_travel_as_they_came():
+    made = heart()
+    await made.ask(about=RequestInfo("abc", headers={"traceparent": "00-1-2-01"}))
+    asked = made.triton.asked[0]
+    assert (asked.image, asked.media_type) == (JPEG, "image/jpeg")
+    assert (asked.request_id, asked.headers) == ("abc", {"traceparent": "00-1-2-01"})
+
+
+async def test_a_scene_with_nothing_in_it_is_an_answer():
+    served = await heart(triton=FakeTransport(EMPTY)).ask()
+    assert served.detections.items == ()
+    assert served.backend == TRITON
+
+
+async def test_a_threshold_of_zero_is_a_value():
+    found = Found(
+        Detections.from_table([(1.0, 1.0, 9.0, 9.0, 0.06, 0.0), (1.0, 1.0, 9.0, 9.0, 0.6, 1.0)], 20, 20)
+    )
+    made = heart(triton=FakeTransport(found), triton_confidence_threshold=0.0)
+    assert len((await made.ask()).detections) == 2
+    assert len((await heart(triton=FakeTransport(found)).ask()).detections) == 1
+    assert len((await heart(triton=FakeTransport(found)).ask(thresholds=Thresholds(0.01))).detections) == 2
+
+
+async def test_a_class_may_have_a_threshold_of_its_own():
+    found = Found(
+        Detections.from_table([(1.0, 1.0, 9.0, 9.0, 0.3, 0.0), (1.0, 1.0, 9.0, 9.0, 0.3, 2.0)], 20, 20)
+    )
+    made = heart(triton=FakeTransport(found), triton_class_thresholds="person:0.2")
+    assert [one.label for one in (await made.ask()).detections] == ["person"]
+
+
+async def test_an_unknown_detector_is_named_with_those_that_exist():
+    with pytest.raises(UnknownDetector, match="rtdetr, yolo26"):
+        await heart().ask(detector="yolo99")
+
+
+async def test_a_forced_side_never_falls_back_and_never_overrides_the_kill_switch():
+    made = heart(triton=failing(ServerError), fraction=0.0)
+    with pytest.raises(NoSide):
+        await made.ask(force=TRITON)
+    assert made.legacy.calls == 0
+    made.show(kill_switch=True)
+    with pytest.raises(SideOff):
+        await made.ask(force=TRITON)
+    assert made.triton.calls == 1
+
+
+async def test_a_forced_side_is_asked_although_its_breaker_is_open():
+    made = heart(triton=failing(ServerError))
+    for _ in range(5):
+        await made.ask()
+    asked = made.triton.calls
+    with pytest.raises(NoSide, match="server_error"):
+        await made.ask(force=TRITON)
+    assert made.triton.calls == asked + 1
+
+
+# --- failing well ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_whatever_triton_says_legacy_answers_and_the_reason_is_told(kind):
+    made = heart(triton=failing(kind), **NO_RETRY)
+    served = await made.ask()
+    assert (served.backend, served.fallback_reason, served.attempts) == (LEGACY, CODES[kind], 2)
+    assert made.told(FellBack) == [FellBack(DETECTOR, TRITON, LEGACY, CODES[kind])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_only_what_counts_against_a_side_opens_its_breaker(kind):
+    made = heart(triton=failing(kind), **NO_RETRY)
+    for _ in range(30):
+        assert (await made.ask()).backend == LEGACY
+    assert made.lane(TRITON).status.breaker == ("open" if kind.counts_against_backend else "closed")
+    assert made.triton.calls == (5 if kind.counts_against_backend else 30)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_only_a_lost_connection_is_retried(kind):
+    made = heart(triton=FakeTransport().then(kind("planned")))
+    served = await made.ask()
+    assert served.backend == (TRITON if kind is Unavailable else LEGACY)
+    assert len(made.told(Retried)) == (1 if kind is Unavailable else 0)
+
+
+async def test_retries_end_with_their_budget():
+    made = heart(
+        triton=failing(Unavailable), retry_budget_share=0.0, retry_budget_per_s=0.2, breaker_failures=1000,
+        breaker_least=1000,
+    )  # fmt: skip
+    for _ in range(10):
+        await made.ask()
+    assert len(made.told(Retried)) <= 3  # two were saved up, one may have come
+
+
+async def test_a_picture_that_triton_refuses_is_shown_to_legacy_once():
+    made = heart(triton=failing(Refused))
+    assert (await made.ask()).backend == LEGACY
+    assert (made.triton.calls, made.legacy.calls) == (1, 1)
+
+
+async def test_a_picture_that_both_refuse_is_the_callers_mistake():
+    made = heart(triton=failing(Refused), legacy=failing(Refused))
+    with pytest.raises(AllRefused):
+        await made.ask()
+    assert made.told(RequestEnded)[0].outcome == "refused"
+
+
+async def test_a_picture_that_one_refuses_while_the_other_is_down_is_not_called_a_mistake():
+    with pytest.raises(NoSide):
+        await heart(triton=failing(Refused), legacy=failing(ServerError)).ask()
+
+
+async def test_a_hung_triton_leaves_legacy_its_share_of_the_deadline():
+    made = heart(triton=FakeTransport().always(Hang()), abandoned_attempt_s=0.05)
+    served = await made.ask(deadline=Deadline.after(1.0))
+    assert (served.backend, served.fallback_reason) == (LEGACY, "deadline_exceeded")
+    assert made.triton.asked[0].timeout_s == pytest.approx(0.4, abs=0.05)
+    assert made.legacy.asked[0].timeout_s == pytest.approx(0.6, abs=0.2)
+
+
+async def test_without_a_fallback_triton_may_use_the_whole_deadline():
+    made = heart(fallback="none")
+    await made.ask(deadline=Deadline.after(2.0))
+    assert made.triton.asked[0].timeout_s == pytest.approx(2.0, abs=0.2)
+
+
+async def test_a_legacy_that_cannot_be_asked_is_no_reason_to_hurry_triton():
+    made = heart(legacy=failing(ServerError), fallback="both", fraction=0.0)
+    for _ in range(5):
+        await made.ask()
+    made.show(fraction=1.0)
+    await made.ask(deadline=Deadline.after(2.0))
+    assert made.triton.asked[-1].timeout_s == pytest.approx(2.0, abs=0.2)
+
+
+async def test_legacy_first_is_not_cut():
+    made = heart(fraction=0.0, fallback="both")
+    await made.ask(deadline=Deadline.after(2.0))
+    assert made.legacy.asked[0].timeout_s == pytest.approx(2.0, abs=0.2)
+
+
+async def test_a_passed_deadline_is_late_and_nothing_is_asked():
+    made = heart()
+    with pytest.raises(TooLate):
+        await made.ask(deadline=Deadline(time.monotonic() - 1))
+    assert made.triton.calls == made.legacy.calls == 0
+
+
+async def test_two_hung_sides_end_with_the_deadline():
+    made = heart(FakeTransport().always(Hang()), FakeTransport().always(Hang()), abandoned_attempt_s=0.01)
+    with pytest.raises(TooLate):
+        await made.ask(deadline=Deadline.after(0.3))
+    assert made.told(RequestEnded)[0].total_s < 2
+
+
+async def test_a_dead_legacy_at_0_percent_is_said_at_once_and_triton_is_never_asked():
+    made = heart(legacy=failing(Unavailable), fraction=0.0, **NO_RETRY)
+    for _ in range(5):
+        with pytest.raises(NoSide):
+            await made.ask()
+    asked = made.legacy.calls
+    with pytest.raises(NoSide, match="breaker_open") as caught:
+        await made.ask()
+    assert caught.value.retry_after_s is not None
+    assert caught.value.retry_after_s >= 1
+    assert made.legacy.calls == asked
+    assert made.triton.calls == 0
+
+
+async def test_with_fallback_both_triton_answers_for_a_dead_legacy():
+    made = heart(legacy=failing(ServerError), fraction=0.0, fallback="both")
+    served = await made.ask()
+    assert (served.backend, served.fallback_reason) == (TRITON, "server_error")
+
+
+async def test_with_fallback_none_an_error_of_triton_is_an_error():
+    made = heart(triton=failing(ServerError), fallback="none")
+    with pytest.raises(NoSide):
+        await made.ask()
+    assert made.legacy.calls == 0
+
+
+async def test_a_transport_that_breaks_its_contract_does_not_take_the_request_with_it():
+    class Broken(FakeTransport):
+        async def detect(self, ask: Ask) -> Found:
+            raise ZeroDivisionError
+
+    made = heart(triton=Broken())
+    assert (await made.ask()).fallback_reason == "server_error"
+
+
+async def test_an_observer_that_fails_hurts_nobody():
+    def fail(_: object) -> None:
+        raise RuntimeError("planned")
+
+    made = heart(observe=told(fail))
+    assert (await made.ask()).backend == TRITON
+
+
+# --- the flag, obeyed at once ---------------------------------------------------------------------------------
+
+
+async def test_a_flag_that_moves_between_two_tries_ends_the_tries():
+    made = heart()
+
+    class Falling(FakeTransport):
+        async def detect(self, ask: Ask) -> Found:
+            self.calls += 1
+            made.show(fraction=0.0)
+            raise Unavailable("planned")
+
+    made.lane(TRITON)._transport = falling = Falling()
+    served = await made.ask()
+    assert (served.backend, falling.calls) == (LEGACY, 1)
+
+
+@pytest.mark.parametrize("change", [{"kill_switch": True}, {"enabled": False}])
+async def test_a_switched_off_triton_is_nobodys_fallback(change):
+    made = heart(legacy=failing(ServerError), fallback="both", fraction=0.0)
+    made.show(**change)
+    with pytest.raises(NoSide):
+        await made.ask()
+    assert made.triton.calls == 0
+
+
+async def test_a_rolled_back_triton_is_nobodys_fallback():
+    made = heart(legacy=failing(ServerError), fallback="both", fraction=0.5)
+    view = made.flags.view
+    assert view.state is not None
+    made.flags.show(View(state=view.state.rolled_back()))
+    with pytest.raises(NoSide):
+        await made.ask()
+    assert made.triton.calls == 0
+
+
+async def test_with_both_sides_off_the_caller_is_told_so():
+    view = View(state=RolloutState(version=1, fraction=1.0), kill_switch=True, legacy_enabled=False)
+    made = heart(view=view, legacy_enabled=False)
+    with pytest.raises(NoSide, match="switched off"):
+        await made.ask()
+
+
+# --- callers who go -------------------------------------------------------------------------------------------
+
+
+async def test_impatient_callers_cannot_hide_a_hung_triton():
+    made = heart(triton=FakeTransport().always(Hang()), breaker_open_s=60)
+    lost: list[int] = []
+
+    async def camera() -> None:
+        lost_here = 0
+        while made.lane(TRITON).status.breaker == "closed":
+            try:
+                async with asyncio.timeout(0.1):
+                    await made.ask()
+            except TimeoutError:
+                lost_here += 1
+        lost.append(lost_here)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        started = asyncio.get_running_loop().time()
+        for _ in range(8):
+            group.create_task(camera())
+    assert asyncio.get_running_loop().time() - started < 1.0, "the promise: within a second"
+    assert max(lost) <= 5
+    async with asyncio.timeout(0.1):
+        assert (await made.ask()).backend == LEGACY
+    await settled(made)
+
+
+@pytest.mark.parametrize("leaves", ["hangs up", "has a short deadline"])
+async def test_impatient_callers_cannot_make_a_healthy_triton_look_dead(leaves):
+    made = heart(triton=FakeTransport(delay_s=0.05))
+    for _ in range(30):
+        if leaves == "hangs up":
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.005):
+                    await made.ask()
+        else:
+            served = await made.ask(deadline=Deadline.after(0.02))
+            assert served.fallback_reason in {"deadline_exceeded", "pace"}
+    await settled(made)
+    assert set(made.attempts(TRITON)) == {"ok"}
+    assert made.lane(TRITON).status.breaker == "closed"
+
+
+async def test_a_caller_who_hung_up_is_on_record():
+    made = heart(triton=FakeTransport().always(Hang()))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await made.ask()
+    assert [one.outcome for one in made.told(RequestEnded)] == ["gone"]
+    await settled(made)
+    assert made.attempts(TRITON) == ["deadline_exceeded"]
+
+
+async def test_a_storm_of_callers_who_hang_up_leaves_nothing_behind():
+    made = heart(
+        FakeTransport(delay_s=0.02),
+        FakeTransport(delay_s=0.02),
+        triton_max_in_flight=64,
+        legacy_max_in_flight=64,
+    )
+    before = len(asyncio.all_tasks())
+
+    async def impatient() -> None:
+        try:
+            async with asyncio.timeout(0.01):
+                await made.ask()
+        except (TimeoutError, NotServed):
+            pass
+
+    await asyncio.gather(*(impatient() for _ in range(5_000)))
+    await settled(made)
+    for _ in range(100):
+        await made.ask()
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == before
+    assert all(lane.in_flight == 0 for lane in made.client.sides())
+    assert made.told(InFlight)[-1].count == 0
+
+
+# --- too much -------------------------------------------------------------------------------------------------
+
+
+async def test_what_no_side_has_a_place_for_is_refused_at_once():
+    hang = Hang()
+    made = heart(
+        FakeTransport().always(hang),
+        FakeTransport().always(hang),
+        triton_max_in_flight=2,
+        legacy_max_in_flight=2,
+    )
+    waiting = [asyncio.create_task(made.ask()) for _ in range(4)]
+    await asyncio.sleep(0.02)
+    started = time.monotonic()
+    with pytest.raises(TooBusy) as caught:
+        await made.ask()
+    assert time.monotonic() - started < 0.5 * made.client._policy.deadline_s
+    assert caught.value.retry_after_s == 1.0
+    assert [one.backend for one in made.told(Shed)][-2:] == [TRITON, LEGACY]
+    hang.release()
+    assert {served.backend for served in await asyncio.gather(*waiting)} == {TRITON, LEGACY}
+
+
+class OneByOne(FakeTransport):
+    """Answers `per_s` pictures a second, one after the other, as a legacy service does; late work is dropped."""
+
+    def __init__(self, per_s: float) -> None:
+        super().__init__()
+        self._each_s, self._model = 1 / per_s, asyncio.Lock()
+        self.answered, self.busy_s = 0, 0.0
+
+    async def detect(self, ask: Ask) -> Found:
+        try:
+            async with asyncio.timeout(ask.timeout_s), self._model:
+                begun = time.monotonic()
+                await asyncio.sleep(self._each_s)
+                self.busy_s += time.monotonic() - begun
+        except TimeoutError as error:
+            raise DeadlineExceeded("too late") from error
+        self.answered += 1
+        return EMPTY
+
+
+async def test_under_too_much_load_legacy_keeps_its_goodput_and_every_camera_is_served():
+    """Ten cameras ask five times what legacy can carry, and Triton is dead."""
+    legacy = OneByOne(per_s=100)
+    made = heart(
+        legacy, failing(Unavailable), detect_deadline_s=2.0, legacy_max_in_flight=1000, breaker_open_s=60, **NO_RETRY
+    )  # fmt: skip
+    served: dict[str, int] = dict.fromkeys((f"camera-{n}" for n in range(10)), 0)
+    loop = asyncio.get_running_loop()
+
+    async def ask(camera: str) -> None:
+        try:
+            await made.ask(camera=camera)
+            served[camera] += 1
+        except NotServed:
+            pass
+
+    async def load(seconds: float) -> None:
+        ends_at = loop.time() + seconds
+        while loop.time() < ends_at:
+            for camera in served:
+                group.create_task(ask(camera))
+            await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as group:
+        await load(3.0)  # until its pace is known, and what came before that has ended
+        served, answered, busy_s, begun = dict.fromkeys(served, 0), legacy.answered, legacy.busy_s, loop.time()
+        await load(2.0)
+    lasted_s = loop.time() - begun
+    assert sum(served.values()) >= 0.95 * (legacy.answered - answered), "what legacy did was not done in vain"
+    assert legacy.busy_s - busy_s >= 0.9 * lasted_s, "and it was never let idle"
+    assert min(served.values()) >= 0.5 * max(served.values())
+
+
+# --- probes ---------------------------------------------------------------------------------------------------
+
+
+async def test_no_caller_pays_for_finding_out_that_triton_is_well_again():
+    triton = failing(ServerError)
+    made = heart(triton=triton, breaker_open_s=0.05, breaker_probes=3)
+    for _ in range(5):
+        await made.ask()
+    callers = triton.calls
+    for _ in range(3):  # still dead: the probes find it, callers go to legacy
+        await asyncio.sleep(0.06)
+        made.prober.tick()
+        assert (await made.ask()).fallback_reason == "breaker_open"
+    assert triton.calls > callers
+    triton.always(EMPTY)
+    async with asyncio.timeout(10):
+        while made.lane(TRITON).status.breaker != "closed":
+            made.prober.tick()
+            await asyncio.sleep(0.01)
+    assert len(made.attempts(TRITON)) == callers, "all others were probes"
+    assert (await made.ask()).backend == TRITON
+    assert [one.to for one in made.told(BreakerMoved)][-2:] == ["half_open", "closed"]
+
+
+async def test_a_side_that_nobody_asks_is_heard_all_the_same():
+    made = heart(probe_idle_s=60)
+    assert not made.client.can_serve()
+    for _ in range(20):
+        made.prober.tick()
+        await asyncio.sleep(0)
+    await settled(made)
+    assert made.client.can_serve()
+    assert made.attempts(TRITON, synthetic=True) == ["ok", "ok"], "one for each detector"
+    assert made.attempts(LEGACY, synthetic=True) == ["ok", "ok"], "the fallback is heard too"
+
+
+async def test_nothing_touches_a_triton_that_is_off():
+    made = heart(fallback="both")
+    made.show(kill_switch=True)
+    for _ in range(5):
+        made.prober.tick()
+        await asyncio.sleep(0)
+    assert made.triton.calls == 0
+    assert made.triton.rests == 1, "its connections end, once"
+
+
+async def test_a_triton_at_0_percent_without_shadow_is_not_probed():
+    made = heart(fraction=0.0)
+    for _ in range(5):
+        made.prober.tick()
+        await asyncio.sleep(0)
+    assert made.triton.calls == 0
+
+
+async def test_a_triton_that_is_shadowed_is_probed():
+    made = heart(view=View(state=RolloutState(version=1, fraction=0.0, shadow=0.1)))
+    for _ in range(5):
+        made.prober.tick()
+        await asyncio.sleep(0)
+    assert made.triton.calls == 2
+
+
+async def test_an_idle_side_that_died_is_found():
+    made = heart(legacy=failing(Unavailable))
+    made.prober._clock = ticking = _Ticking()
+    for _ in range(30):
+        made.prober.tick()
+        await asyncio.sleep(0.001)
+        ticking.now += 1.1
+    assert made.lane(LEGACY).status.breaker == "open"
+
+
+class _Ticking:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# --- batches --------------------------------------------------------------------------------------------------
+
+
+async def test_a_batch_has_one_decision_and_one_outcome_for_each_image():
+    made = heart(FakeTransport(), FakeTransport().then(Refused("one")), fallback="none")
+    outcomes = await made.client.detect_batch([JPEG] * 40, detector=DETECTOR, about=RequestInfo("b"))
+    assert [isinstance(one, AllRefused) for one in outcomes] == [True] + [False] * 39
+    assert {one.request_id for one in made.told(RequestEnded)} == {f"b-{index}" for index in range(40)}
+    buckets = {one.bucket for one in made.told(RequestEnded)}
+    assert len(buckets) > 30
+
+
+async def test_an_empty_batch_is_answered():
+    assert await heart().client.detect_batch([], detector=DETECTOR) == []
+
+
+# --- whatever happens -----------------------------------------------------------------------------------------
+
+OUTCOMES = st.sampled_from([None, *KINDS])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    triton=st.lists(OUTCOMES, max_size=4), legacy=st.lists(OUTCOMES, max_size=4),
+    first=st.sampled_from([LEGACY, TRITON]), fallback=st.sampled_from(["legacy", "both", "none"]),
+)  # fmt: skip
+def test_an_answer_comes_from_the_first_side_that_gives_one(triton, legacy, first, fallback):
+    """Held against the naive way: each side's answers in order, retried while the connection is lost."""
+
+    def script(answers: list[type[BackendError] | None]) -> FakeTransport:
+        return FakeTransport(EMPTY).then(*(EMPTY if one is None else one("planned") for one in answers))
+
+    def gives(answers: list[type[BackendError] | None]) -> bool:
+        tries = [*answers, None, None, None, None][:4]
+        decisive = next((one for one in tries if one is not Unavailable), Unavailable)
+        return decisive is None
+
+    order = [first]
+    if first == TRITON and fallback != "none":
+        order.append(LEGACY)
+    if first == LEGACY and fallback == "both":
+        order.append(TRITON)
+    expected = next((side for side in order if gives(triton if side == TRITON else legacy)), None)
+
+    async def run() -> str | None:
+        made = heart(script(legacy), script(triton), fraction=float(first == TRITON), fallback=fallback)
+        made.client._chance = lambda: 0.0
+        try:
+            return (await made.ask()).backend
+        except NotServed:
+            return None
+
+    assert asyncio.run(run()) == expected
