@@ -62,6 +62,7 @@ class Rollout:
         self._ack_s = ack_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollout")
         self._watching: asyncio.Task[None] | None = None
+        self._stopped = False
 
     @classmethod
     def opened(
@@ -95,8 +96,10 @@ class Rollout:
             self._watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
-        await self._in_thread(self._keeper.close)
-        self._thread.shutdown(wait=False)
+        if not self._stopped:
+            self._stopped = True
+            await self._in_thread(self._keeper.close)
+            self._thread.shutdown(wait=False)
 
     @property
     def stale(self) -> bool:

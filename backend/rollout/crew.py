@@ -60,11 +60,9 @@ class Crew:
         return tuple(worker for worker in late if worker != self._worker.name)
 
     def _published(self, held: Mapping[str, Quota]) -> Mapping[str, Quota]:
-        """A list that still holds is left alone, and one that was is not exchanged for a glimpse of traffic."""
-        fresh = self._fresh()
+        """A list that still holds is left alone, and none is made from a glimpse of traffic: a camera would move twice."""
+        fresh = self._fresh() if self._traffic.ripe else {}
         if all(name in held and held[name].still_holds(quota) for name, quota in fresh.items()):
-            return held
-        if held and not self._traffic.ripe:
             return held
         quotas = {**held, **fresh}
         self._store.publish(quotas)
