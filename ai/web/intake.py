@@ -137,10 +137,10 @@ class Intake:
             return [Upload(_plain_name(file.filename), Plain(await file.read())) for file in files]
 
     async def document(self, limit: int) -> object:
-        """A JSON body that holds no image; an empty one is None."""
+        """A JSON body that holds no image; nothing at all is as good as an empty object."""
         body = await self._body(limit)
         if not body.strip():
-            return None
+            return {}
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:

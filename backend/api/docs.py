@@ -11,6 +11,7 @@ from fastapi.responses import PlainTextResponse
 
 from backend.api.auth import HEADER
 from backend.api.schemas import BINARY, COMPONENTS, FLAGS, NAME, SHARE, SIDE, TEXT, listed, ref, table
+from backend.settings import DETECTORS
 
 TITLE = "Crossfade"
 SUMMARY = (
@@ -98,7 +99,9 @@ def _parameter(where: str, name: str, schema: dict[str, Any], description: str) 
     return {"name": name, "in": where, "required": False, "schema": schema, "description": description}
 
 
-_DETECTOR = _parameter("query", "detector", NAME, "Which detector; none: TRITON_MODEL")
+_DETECTOR = _parameter(
+    "query", "detector", {"type": "string", "enum": list(DETECTORS)}, "Which detector; none: TRITON_MODEL"
+)
 _CAMERA = _parameter("query", "camera", NAME, "Whose picture it is: pins, quotas and fair shares go by it")
 _CONFIDENCE = _parameter("query", "min_confidence", SHARE, "The least confidence, for every class")
 _BACKEND = _parameter(
@@ -153,7 +156,7 @@ DETECT_BATCH: Operation = {
     "tags": ["detection"],
     "summary": "Detect objects in several pictures; a bad one is an error at its index",
     "openapi_extra": _takes(
-        {"multipart/form-data": {"schema": table({"files": listed(BINARY)})}},
+        {"multipart/form-data": {"schema": table({"files": {**listed(BINARY), "minItems": 1}})}},
         _DETECT_PARAMETERS,
         _KEY_OR_NONE,
     ),

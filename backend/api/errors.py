@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from ai.core.errors import InvalidImage
 from ai.web.problems import Problem, problem_of
@@ -47,7 +48,8 @@ def as_problem(request: Request, error: Exception) -> Problem:
     for kind, made in _PROBLEM_OF.items():
         if isinstance(error, kind):
             return made(error)
-    return problem_of(request, error)
+    problem = problem_of(request, error)
+    return Problem(405, problem.detail, _allowed(request)) if problem.status == 405 else problem
 
 
 def not_served(error: NotServed) -> Problem:
@@ -62,6 +64,13 @@ def answer_headers(request: Request) -> dict[str, str]:
     """What every answer to this request carries, an error too; set by the routes that have such headers."""
     headers: dict[str, str] = request.scope.get("state", {}).get("answer_headers", {})
     return headers
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """Of every route with this path; starlette names those of the first one only."""
+    path = request.scope["path"]
+    routes = (route for route in request.app.routes if isinstance(route, Route) and route.path == path)
+    return {"Allow": ", ".join(sorted({method for route in routes for method in route.methods or ()}))}
 
 
 def _retry_after(seconds: float | None) -> dict[str, str]:

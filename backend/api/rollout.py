@@ -99,8 +99,6 @@ async def _version(seen: str, parts: Parts) -> int | None:
 async def _fields(request: Request, parts: Parts) -> dict[str, Any]:
     with parts.budget.share() as take:
         body = await Intake(request, parts.intake_limits, take).document(MAX_BODY_BYTES)
-    if body is None:
-        return {}
     if not isinstance(body, dict):
         raise Problem(422, 'the body must be a JSON object, such as {"fraction": 0.1}')
     return body

@@ -315,7 +315,7 @@ async def test_a_bad_field_is_a_422_that_says_what_it_may_be(api, fields, words)
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"{", 400), (b"\xff\xfe", 400), (b"[" * 100_000, 400), (b"", 422), (b" " * 2_000_000, 413),
+        (b"{", 400), (b"\xff\xfe", 400), (b"[" * 100_000, 400), (b"", 422), (b"null", 422), (b" " * 2_000_000, 413),
         (b'{"fraction": NaN}', 422), (b'{"fraction": 1' + b"0" * 400 + b"}", 422), (b'{"fraction": 1e999}', 422),
     ],
 )  # fmt: skip
@@ -403,6 +403,7 @@ async def test_what_is_not_there_is_a_problem_too(api):
     assert_problem(await api.get("/nothing"), 404, "GET /nothing")
     answer = await api.delete("/api/rollout", headers=ADMIN)
     assert_problem(answer, 405, "DELETE /api/rollout")
+    assert answer.headers["Allow"] == "GET, HEAD, PUT"
     assert_problem(await api.get("/v1/vision/detection"), 405)
     assert_problem(await api.get("/api/rollout/", headers=VIEWER), 404)
 

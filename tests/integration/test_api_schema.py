@@ -1,0 +1,55 @@
+"""The API does what its documentation says, whatever it is sent: schemathesis makes the requests."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.specs.openapi.checks import (
+    allow_header_conformance,
+    content_type_conformance,
+    ignored_auth,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from backend.api.app import create_api
+from tests.api_parts import ADMIN, Running, running, settings_of, sides_of
+
+CHECKS = [
+    allow_header_conformance, content_type_conformance, ignored_auth, response_headers_conformance,
+    response_schema_conformance, status_code_conformance, unsupported_method,
+]  # fmt: skip
+OPERATIONS = [
+    (method.upper(), path)
+    for path, operations in create_api(None).openapi()["paths"].items()
+    for method in operations
+]
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory):
+    with running(settings_of(tmp_path_factory.mktemp("var"), log_sample=0.0), sides_of()) as api:
+        yield api
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_answer_is_as_documented_and_none_is_a_500(api: Running, method: str, path: str):
+    operation = schemathesis.openapi.from_url(f"http://127.0.0.1:{api.port}/openapi.json")[path][method]
+
+    @settings(
+        max_examples=40,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def asked(case: schemathesis.Case) -> None:
+        answer = case.call_and_validate(headers=ADMIN, checks=CHECKS)
+        assert answer.status_code != 500
+
+    asked()
