@@ -27,6 +27,7 @@ from ai.web.problems import Busy, CallerGone, Problem
 FORM_OVERHEAD_BYTES = 64 * 1024  # boundaries, part headers and small fields around the images
 DRAIN_BYTES = 32 * 1024 * 1024  # of a refused body, read and forgotten, so that the refusal can be heard
 MAX_FIELDS = 16
+HANG_UP = {"Connection": "close"}  # or the server would go on reading what is still sent, for ever
 MAX_NAME_CHARS = 255
 MAX_JSON_PARTS = 1000  # brackets, braces and commas: base64 has none, and each costs memory in a parser
 
@@ -194,7 +195,7 @@ class Intake:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError as error:
-            raise Problem(408, f"the body did not arrive within {seconds:g} s") from error
+            raise Problem(408, f"the body did not arrive within {seconds:g} s", HANG_UP) from error
         except ClientDisconnect as error:
             raise CallerGone from error
 
@@ -204,13 +205,13 @@ class Intake:
         declared = self._request.headers.get("content-length", "0").lstrip("0") or "0"
         if declared.isdigit() and (len(declared) > 15 or int(declared) > limit):
             await _drain(stream)
-            raise Problem(413, f"the body has {declared[:15]} bytes; at most {limit:,} are taken")
+            raise Problem(413, f"the body has {declared[:15]} bytes; at most {limit:,} are taken", HANG_UP)
         received = 0
         async for chunk in stream:
             received += len(chunk)
             if received > limit:
                 await _drain(stream)
-                raise Problem(413, f"the body has more than the {limit:,} bytes that are taken")
+                raise Problem(413, f"the body has more than the {limit:,} bytes that are taken", HANG_UP)
             self._take(len(chunk))
             yield chunk
 
