@@ -7,7 +7,9 @@ last ones back first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from types import MappingProxyType
@@ -63,8 +65,10 @@ class _Share:
 class Flags:
     """The current view, and what follows from it. `show` may be called at any time, from any thread."""
 
-    def __init__(self, view: View | None = None) -> None:
+    def __init__(self, view: View | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._plan = _Plan(view or View())
+        self._clock = clock
+        self._trusted_until = math.inf
 
     @property
     def view(self) -> View:
@@ -72,6 +76,10 @@ class Flags:
 
     def show(self, view: View) -> None:
         self._plan = _Plan(view)
+
+    def trust_until(self, moment: float) -> None:
+        """By its clock; afterwards `still` is no, until somebody has looked again."""
+        self._trusted_until = moment
 
     def decide(
         self, detector: str, camera: str | None, request_id: str, force: Side | None = None
@@ -81,19 +89,26 @@ class Flags:
     def still(self, decision: Decision, detector: str, camera: str | None, request_id: str) -> bool:
         """Whether Triton may be started now for a request that was decided a while ago: ask before every attempt.
 
-        What was decided for Triton is decided again where the state has changed since. What was not (Triton is its
-        fallback, or an admin asked for it) needs no more than that Triton is on.
+        What was decided for Triton is decided again where the state has changed since. A diagnosis needs no more
+        than that Triton is on.
         """
         plan = self._plan
-        if not plan.triton_on:
-            return False
-        if decision.backend == LEGACY or decision.reason == "FORCED" or decision.version == plan.version:
-            return True
+        if decision.reason == "FORCED":
+            return plan.triton_on
+        if decision.backend == LEGACY:
+            return plan.triton_may_help
+        if not plan.triton_on or decision.version == plan.version:
+            return plan.triton_on
         return plan.decide(detector, camera, request_id, None).backend == TRITON
 
     @property
     def triton_on(self) -> bool:
         return self._plan.triton_on
+
+    @property
+    def triton_may_help(self) -> bool:
+        """As the fallback of legacy (FALLBACK=both): never after a rollback, which says that Triton is not well."""
+        return self._plan.triton_may_help
 
     def reachable(self, detector: str) -> frozenset[Side]:
         """The sides that some request may be sent to first, or be compared with."""
@@ -112,6 +127,7 @@ class _Plan:
         self.off = _off(view)
         self.triton_on = self.off is None
         state = view.state or RolloutState(fraction=0.0 if view.legacy_enabled else 1.0)
+        self.triton_may_help = self.triton_on and not state.pins_suspended
         self.version = state.version
         self._state = state
         self._by_state = view.state is not None and not view.stale

@@ -20,6 +20,7 @@ from backend.transports.base import Ask, Found, Transport
 
 Barrier = Literal["breaker_open", "full", "share", "pace"]
 NO_CAMERA = ""
+START_S = 60.0  # for a side to be heard the first time, before the probes call it dead
 LEAST_PLACES = 2  # a guess keeps no side from being asked at all
 USED_TIME = 0.8  # of what is left to a caller: the pace is a guess
 
@@ -69,6 +70,7 @@ class Lane:
         self.pace = pace
         self.heard = False
         self._allowed = False
+        self._allowed_at = -math.inf
         self._transport = transport
         self._admission = admission
         self._typical = typical
@@ -87,6 +89,12 @@ class Lane:
     def allowed(self, allowed: bool) -> None:
         self.heard = self.heard and allowed
         self._allowed = allowed
+        self._allowed_at = self._clock()
+
+    @property
+    def is_starting(self) -> bool:
+        """It was not heard yet, and may be loading its model."""
+        return not self.heard and self._clock() - self._allowed_at < START_S
 
     @property
     def status(self) -> LaneStatus:
@@ -133,7 +141,7 @@ class Lane:
         return min(self._typical.bound_s, self._longest_s)
 
     async def probe(self, ask: Ask) -> bool:
-        """Ask a question of ours, since nobody else asked lately; it counts as any other."""
+        """Ask a question of ours, since nobody else asked lately; it counts as any other, once the side has started."""
         try:
             await self._attempt(ask, NO_CAMERA, self.breaker.admit(), ask.timeout_s, synthetic=True)
         except BackendError:
@@ -169,12 +177,16 @@ class Lane:
 
         def ended(code: str, counts: bool, duration_s: float) -> None:
             self._left(camera, code == OK, duration_s)
-            if generation is not None and (code == OK or (counts and self.allowed)):
+            if generation is not None and (code == OK or (counts and self._is_to_blame(synthetic))):
                 slow = code == LATE and self._answered_at > started
                 self.breaker.ended(generation, code == OK, in_a_row=not slow)
             self._observe(Attempted(self.detector, self.side, code, duration_s, synthetic))
 
         return await Attempt(self._transport, ask, least_s, ended).answer(self._keep)
+
+    def _is_to_blame(self, synthetic: bool) -> bool:
+        """Not for what it was cut off from, and not while it may be starting, if nobody but a probe noticed."""
+        return self.allowed and not (synthetic and self.is_starting)
 
     def _left(self, camera: str, answered: bool, duration_s: float) -> None:
         self._admission.leave(camera)

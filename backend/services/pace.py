@@ -37,12 +37,12 @@ class Pace:
         self._look(now)
         self._in_flight -= 1
         if answered:
-            if not self._is_forgotten(
-                now
-            ):  # else nobody knows how long it took: the count begins with this one
-                self._answers += 1
-                self._counted += 1
             self._answered_at = now
+            counts = (
+                self._busy_s > 0
+            )  # else nobody knows how long it took: time is counted from this answer on
+            self._answers += counts
+            self._counted += counts
 
     def wait_s(self, in_flight: int) -> float:
         """The expected time to the answer of one more call, beside so many."""
@@ -54,23 +54,17 @@ class Pace:
     @property
     def capacity_per_s(self) -> float | None:
         self._look(self._clock())
-        if self._counted < LEAST_ANSWERS or self._busy_s <= 0:
+        if self._counted < LEAST_ANSWERS:
             return None
         return self._answers / self._busy_s
 
     def _look(self, now: float) -> None:
         """Account for the time since the last look: busy if anything was in flight."""
         passed_s, self._seen_until = now - self._seen_until, now
-        if self._is_forgotten(now):
-            self._forget()
+        if now - self._answered_at > FORGOTTEN_S:
+            self._answers = self._busy_s = 0.0
+            self._counted = 0
         elif self._in_flight:
             fading = math.exp(-passed_s / MEMORY_S)
             self._answers *= fading
             self._busy_s = self._busy_s * fading + MEMORY_S * (1 - fading)
-
-    def _is_forgotten(self, now: float) -> bool:
-        return now - self._answered_at > FORGOTTEN_S
-
-    def _forget(self) -> None:
-        self._answers = self._busy_s = 0.0
-        self._counted = 0

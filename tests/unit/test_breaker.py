@@ -295,6 +295,15 @@ def test_the_listener_sees_a_breaker_that_has_already_moved() -> None:
     assert seen == [("open", False), ("half_open", False), ("closed", True)]
 
 
+def test_failures_beside_answers_count_in_the_share_and_not_in_the_row():
+    breaker = Breaker(BreakerPolicy(failures=3, least=10), HandClock(), lambda _: None)
+    for _ in range(9):
+        breaker.ended(0, False, in_a_row=False)
+    assert breaker.state == "closed"
+    breaker.ended(0, False, in_a_row=False)
+    assert breaker.state == "open"
+
+
 class BreakerAgainstModel(RuleBasedStateMachine):
     """The model keeps every result with its time, and the state that each call was begun in."""
 

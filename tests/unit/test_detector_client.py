@@ -30,6 +30,7 @@ from backend.services.request import RequestInfo
 from backend.sides import LEGACY, TRITON
 from backend.transports.base import Ask, Found
 from backend.transports.fake import FakeTransport, Hang
+from tests.clocks import HandClock
 from tests.hearts import DETECTOR, JPEG, Heart, heart
 
 EMPTY = Found(Detections((), 640, 480), "1")
@@ -466,7 +467,12 @@ async def test_under_too_much_load_legacy_keeps_its_goodput_and_every_camera_is_
 
     async with asyncio.TaskGroup() as group:
         await load(3.0)  # until its pace is known, and what came before that has ended
-        served, answered, busy_s, begun = dict.fromkeys(served, 0), legacy.answered, legacy.busy_s, loop.time()
+        served, answered, busy_s, begun = (
+            dict.fromkeys(served, 0),
+            legacy.answered,
+            legacy.busy_s,
+            loop.time(),
+        )
         await load(2.0)
     lasted_s = loop.time() - begun
     assert sum(served.values()) >= 0.95 * (legacy.answered - answered), "what legacy did was not done in vain"
@@ -536,22 +542,17 @@ async def test_a_triton_that_is_shadowed_is_probed():
     assert made.triton.calls == 2
 
 
-async def test_an_idle_side_that_died_is_found():
+@pytest.mark.parametrize("was_heard", [True, False])
+async def test_an_idle_side_that_died_is_found_and_one_that_starts_is_given_time(was_heard):
     made = heart(legacy=failing(Unavailable))
-    made.prober._clock = ticking = _Ticking()
+    made.prober._clock = clock = HandClock(time.monotonic())
+    made.lane(LEGACY).heard = was_heard
     for _ in range(30):
         made.prober.tick()
         await asyncio.sleep(0.001)
-        ticking.now += 1.1
-    assert made.lane(LEGACY).status.breaker == "open"
-
-
-class _Ticking:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+        clock.sleep(11)
+    assert made.lane(LEGACY).status.breaker == ("open" if was_heard else "closed")
+    assert not made.lane(LEGACY).can_serve
 
 
 # --- batches --------------------------------------------------------------------------------------------------
