@@ -30,6 +30,7 @@ class Running:
     log: str
     patience_s: float
     stage: int
+    starter: int  # the process of `crossfade up`
 
     @property
     def alive(self) -> bool:
@@ -82,7 +83,9 @@ def spawn(part: Part, environment: Mapping[str, str]) -> Running:
         )  # fmt: skip
     fields = _stat(process.pid)
     born = fields[_BORN] if fields else ""
-    return Running(part.name, part.url, process.pid, born, str(part.log), part.patience_s, part.stage)
+    return Running(
+        part.name, part.url, process.pid, born, str(part.log), part.patience_s, part.stage, os.getpid()
+    )  # fmt: skip
 
 
 def end(running: Sequence[Running], tell: Tell) -> None:

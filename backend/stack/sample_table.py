@@ -17,7 +17,8 @@ from backend.stack.backend_api import BackendApi, NotAnswered
 
 SAME_BOX_IOU = 0.9
 _HEAD = ("detector", "side", "version", "found", "best", "ms")
-_PATIENCE_S = 20.0  # a side whose first probes are under way is not yet let near
+_PATIENCE_S = 30.0  # a side whose first probes are under way is not yet let near
+_NOT_YET = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT}
 _POLL_S = 0.5
 
 Box = tuple[float, float, float, float]
@@ -39,12 +40,12 @@ class Seen:
     @property
     def row(self) -> tuple[str, ...]:
         if self.problem is not None:
-            return self.detector, self.side, "-", self.problem, "-", "-"
+            return self.detector, self.side, "-", "switched off" if self.off else "NO ANSWER", "-", "-"
         best = "-" if self.best is None else f"{self.best:.2f}"
         return (
             self.detector,
             self.side,
-            self.version,
+            self.version or "-",
             counted(label for label, _ in self.found),
             best,
             f"{self.total_ms:.0f}",
@@ -66,7 +67,8 @@ def table(seen: Sequence[Seen]) -> str:
 
 
 def verdicts(seen: Sequence[Seen]) -> Iterator[str]:
-    """For each detector that two sides answered for: whether they see the same."""
+    """For each detector that two sides answered for: whether they see the same. And why a side did not answer."""
+    yield from (f"{one.detector}, {one.side}: {one.problem}" for one in seen if one.problem)
     for detector in dict.fromkeys(one.detector for one in seen):
         pair = [one for one in seen if one.detector == detector and one.problem is None]
         if len(pair) == 2:
@@ -99,26 +101,25 @@ def answered(detector: str, side: Side, answer: dict[str, Any]) -> Seen:
 
 def _asked(api: BackendApi, picture: bytes, detector: str, side: Side) -> Seen:
     """The second of two calls: the first pays for connections and first times."""
+    deadline = time.monotonic() + _PATIENCE_S
     try:
-        _when_it_answers(api, picture, detector, side)
-        return answered(detector, side, api.detect(picture, detector=detector, backend=side))
+        for _ in range(2):
+            answer = _when_it_answers(api, picture, detector, side, deadline)
+        return answered(detector, side, answer)
     except NotAnswered as error:
         return Seen(detector, side, problem=str(error), off=error.status == httpx.codes.CONFLICT)
 
 
-def _when_it_answers(api: BackendApi, picture: bytes, detector: str, side: Side) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+def _when_it_answers(
+    api: BackendApi, picture: bytes, detector: str, side: Side, deadline: float
+) -> dict[str, Any]:
     while True:
         try:
-            api.detect(picture, detector=detector, backend=side)
+            return api.detect(picture, detector=detector, backend=side)
         except NotAnswered as error:
-            if error.status not in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT}:
-                raise
-            if time.monotonic() > deadline:
+            if error.status not in _NOT_YET or time.monotonic() > deadline:
                 raise
             time.sleep(_POLL_S)
-        else:
-            return
 
 
 def _least_overlap(label: str, one: Seen, other: Seen) -> float:

@@ -96,7 +96,7 @@ def test_what_a_killed_part_left_behind_is_found_and_ended(tmp_path, start, jour
 
 def test_another_process_with_the_same_number_is_not_ours(tmp_path, start):
     (one,) = start(part(tmp_path, "one"))
-    stranger = Running("one", one.url, one.pid, "12345", one.log, one.patience_s, one.stage)
+    stranger = replace(one, born="12345")
     assert one.alive
     assert not stranger.alive
     stranger.ask_to_end()
@@ -146,3 +146,82 @@ def test_an_earlier_log_is_kept_beside_the_new_one(tmp_path, start, journal):
     log.write_text("what went wrong last time\n")
     start(part(tmp_path, "one"))
     assert log.with_suffix(".log.1").read_text() == "what went wrong last time\n"
+
+
+UP = """
+import os, sys, time
+from pathlib import Path
+from backend.stack.guard import guarded
+from backend.stack.journal import Journal
+from backend.stack.signals import ended_by_signals
+from backend.stack.starting import Start
+from tests.stack_parts import part
+folder = Path(sys.argv[1])
+late = [part(folder, "late", 1, NAME="what it notes is not what is waited for")] if sys.argv[2:] else []
+parts = [part(folder, "side"), part(folder, "front", 1), *late]
+with ended_by_signals(), guarded(folder):
+    Start(parts, Journal(folder), os.environ, 60.0, lambda line: print(line, flush=True)).run()
+    print("runs", flush=True)
+    time.sleep(60)
+"""
+
+
+def up(folder, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", UP, str(folder), *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def read_until(process: subprocess.Popen[str], what: str) -> str:
+    return next((line for line in process.stdout if what in line), "")
+
+
+def until(holds, timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("still", [[], ["starting"]])
+def test_parts_end_in_order_when_their_starter_is_killed_even_while_it_starts(tmp_path, journal, still):
+    process = up(tmp_path, *still)
+    assert read_until(process, "late" if still else "runs")
+    assert journal.known()
+    process.kill()
+    process.wait()
+    until(lambda: not journal.known())
+    assert noted(tmp_path / "notes")[-1] == "side ends"
+
+
+def test_the_guard_of_one_start_leaves_the_parts_of_another_alone(tmp_path, start):
+    running = start(part(tmp_path, "ours"))
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "backend.stack.guard", str(tmp_path), "1"], stdin=subprocess.PIPE
+    )
+    guard.stdin.close()
+    assert guard.wait(20) == 0
+    assert running[0].alive
+
+
+def test_a_start_that_is_under_way_is_called_off_and_leaves_nothing(tmp_path, journal):
+    process = up(tmp_path, "starting")
+    assert read_until(process, "late")
+    told: list[str] = []
+    journal.call_off_a_start(told.append)
+    assert told == [f"a start was under way (process {process.pid}); it is called off"]
+    assert process.wait(20) != 0
+    assert journal.known() == []
+    assert noted(tmp_path / "notes")[-1] == "side ends"
+
+
+def test_of_two_starts_at_once_one_is_refused_and_the_other_is_whole(tmp_path, journal):
+    both = [up(tmp_path), up(tmp_path)]
+    try:
+        until(lambda: any(process.poll() is not None for process in both))
+        (winner,) = [process for process in both if process.poll() is None]
+        assert read_until(winner, "runs")
+        assert [one.name for one in journal.known()] == ["side", "front"]
+    finally:
+        for process in both:
+            process.terminate()
+            process.wait(20)

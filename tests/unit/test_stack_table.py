@@ -51,12 +51,15 @@ def test_one_box_cannot_stand_for_two():
 
 
 def test_the_table_has_a_row_a_side_and_a_problem_in_the_place_of_a_find():
-    rows = [seen("legacy", PERSON, PERSON, CAR), Seen("yolo26", "triton", problem="switched off", off=True)]
+    rows = [
+        seen("legacy", PERSON, PERSON, CAR),
+        Seen("yolo26", "triton", problem="TRITON_ENABLED is false", off=True),
+    ]
     head, legacy, triton = table(rows).splitlines()
     assert head.split() == ["detector", "side", "version", "found", "best", "ms"]
     assert legacy.split() == ["yolo26", "legacy", "1", "2", "person,", "1", "car", "0.90", "12"]
     assert "switched off" in triton
-    assert list(verdicts(rows)) == []
+    assert list(verdicts(rows)) == ["yolo26, triton: TRITON_ENABLED is false"]
 
 
 def test_an_answer_is_read_as_the_api_writes_it():
