@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,7 +53,13 @@ class Rollout:
     """`flags` decides; `traffic` is told of each request, for ROLLOUT_KEY=camera-quota."""
 
     def __init__(
-        self, keeper: Keeper, traffic: Traffic, observer: Observer, poll_s: float, ack_s: float
+        self,
+        keeper: Keeper,
+        traffic: Traffic,
+        observer: Observer,
+        poll_s: float,
+        ack_s: float,
+        trust_s: float,
     ) -> None:
         self.flags = Flags()
         self.traffic = traffic
@@ -60,8 +67,10 @@ class Rollout:
         self._observer = observer
         self._poll_s = poll_s
         self._ack_s = ack_s
+        self._trust_s = trust_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollout")
         self._watching: asyncio.Task[None] | None = None
+        self._confirmed = -1
         self._stopped = False
 
     @classmethod
@@ -71,15 +80,18 @@ class Rollout:
         """Nothing is read before `start`."""
         traffic = Traffic(settings.quota_window_s)
         var = settings.crossfade_var
+        beat_s = settings.rollout_heartbeat_s
+        worker = Worker(worker_id, beat_s, settings.rollout_key, settings.legacy_enabled)
         keeper = Keeper(
             open_store(settings.store_url),
             Journal(var / "rollout-history.jsonl"),
             EnvironmentWatch(env_file, settings.rollout_env_poll_s),
             LastSeen(var / "run" / "rollout-environment.json"),
-            Worker(worker_id, settings.rollout_heartbeat_s, settings.rollout_key, settings.legacy_enabled),
+            worker,
             traffic,
         )
-        return cls(keeper, traffic, observer, settings.rollout_poll_s, settings.rollout_ack_s)
+        poll_s = min(settings.rollout_poll_s, beat_s)
+        return cls(keeper, traffic, observer, poll_s, settings.rollout_ack_s, worker.trust_s)
 
     async def start(self) -> None:
         """BadSetting where the state leaves requests to nobody. A store that is away does not keep it from starting."""
@@ -152,7 +164,10 @@ class Rollout:
     async def _watch(self) -> None:
         while True:
             try:
+                looked_at = time.monotonic()
                 await self._in_thread(self._keeper.look)
+                self._adopt()
+                self.flags.trust_until(looked_at + self._trust_s)
                 await self._obey()
             except Exception:
                 logger.exception("the flags could not be looked at; what was obeyed stays")
@@ -160,18 +175,19 @@ class Rollout:
 
     async def _obey(self) -> None:
         """Confirmed at once, and not before it is obeyed: a rollback waits for it."""
-        adopted = self._adopt()
-        if adopted or self._keeper.crew.beat_is_due:
-            state = self.flags.view.state
-            await self._in_thread(partial(self._keeper.confirm, state.version if state else 0))
+        self._adopt()
+        state = self.flags.view.state
+        version = state.version if state else 0
+        if version != self._confirmed or self._keeper.crew.beat_is_due:
+            await self._in_thread(partial(self._keeper.confirm, version))
+            self._confirmed = version
 
-    def _adopt(self) -> bool:
+    def _adopt(self) -> None:
         view = self._keeper.view
         if view == self.flags.view and self._watching is not None:
-            return False
+            return
         self.flags.show(view)
         self._observer(self._seen())
-        return True
 
     def _seen(self) -> FlagsSeen:
         view, flags = self.flags.view, self.flags

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,6 +23,16 @@ class Worker:
     key: RolloutKey
     legacy_enabled: bool
 
+    @property
+    def life_s(self) -> float:
+        return LIFE_BEATS * self.heartbeat_s
+
+    @property
+    def trust_s(self) -> float:
+        """How long it may act on its last look. One that stood still for longer may have been given up by the others
+        and a rollback been called complete without it; with legacy off there is no rollback."""
+        return self.life_s - self.heartbeat_s if self.legacy_enabled else math.inf
+
 
 class Crew:
     def __init__(self, store: Store, worker: Worker, traffic: Traffic, now: Callable[[], float]) -> None:
@@ -35,7 +46,7 @@ class Crew:
     @property
     def live(self) -> tuple[Beat, ...]:
         """By name, as of the last look."""
-        oldest = self._now() - LIFE_BEATS * self._worker.heartbeat_s
+        oldest = self._now() - self._worker.life_s
         return tuple(beat for beat in self._seen if beat.at >= oldest)
 
     @property
@@ -44,10 +55,10 @@ class Crew:
 
     def confirm(self, version: int, quotas: Mapping[str, Quota]) -> Mapping[str, Quota]:
         """Tell that this worker obeys `version`; the cameras' lists as they are published then."""
-        self._due_at = time.monotonic() + self._worker.heartbeat_s
         by_quota = self._worker.key == "camera-quota"
         traffic = self._traffic.counted() if by_quota else {}
         self._store.beat(Beat(self._worker.name, self._now(), version, traffic))
+        self._due_at = time.monotonic() + self._worker.heartbeat_s
         self._seen = self._store.beats()
         leads = by_quota and self.live[:1] and self.live[0].worker == self._worker.name
         return self._published(quotas) if leads else quotas
@@ -60,7 +71,7 @@ class Crew:
         return tuple(worker for worker in late if worker != self._worker.name)
 
     def _published(self, held: Mapping[str, Quota]) -> Mapping[str, Quota]:
-        """A list that still holds is left alone, and none is made from a glimpse of traffic: a camera would move twice."""
+        """A list that still holds is left alone; a glimpse of traffic makes none, or cameras would move twice."""
         fresh = self._fresh() if self._traffic.ripe else {}
         if all(name in held and held[name].still_holds(quota) for name, quota in fresh.items()):
             return held

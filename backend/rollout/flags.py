@@ -93,12 +93,12 @@ class Flags:
         than that Triton is on.
         """
         plan = self._plan
-        if decision.reason == "FORCED":
-            return plan.triton_on
+        if not plan.triton_on or self._clock() > self._trusted_until:
+            return False
         if decision.backend == LEGACY:
             return plan.triton_may_help
-        if not plan.triton_on or decision.version == plan.version:
-            return plan.triton_on
+        if decision.reason == "FORCED" or decision.version == plan.version:
+            return True
         return plan.decide(detector, camera, request_id, None).backend == TRITON
 
     @property
