@@ -204,6 +204,35 @@ def test_beside_those_waited_for_the_reserve_is_kept_and_the_rest_is_anybodys() 
     assert admission.refusal("a") is None
 
 
+def test_half_of_the_places_are_never_kept_for_those_waited_for() -> None:
+    """They may not come back, and a side that stands idle meanwhile serves nobody."""
+    clock = HandClock()
+    admission = Admission(8, clock)
+    others = "bcdefghi"
+    for camera in (*others, *others):
+        admission.refusal(camera)
+    clock.sleep(0.5)
+    for _ in range(8):
+        assert admission.refusal("a") is None
+        admission.enter("a")
+    assert {admission.refusal(camera) for camera in others} == {"full"}
+    for _ in range(5):
+        admission.leave("a")
+    assert admission.refusal("a") is None
+
+
+def test_nothing_is_kept_for_a_camera_that_was_served_a_moment_ago() -> None:
+    clock = HandClock()
+    admission = filled(1, "b", clock, limit=8)
+    for _ in range(7):
+        assert admission.refusal("a") is None
+        admission.enter("a")
+    assert admission.refusal("b") == "full"
+    clock.sleep(PATIENCE_S + 0.1)
+    admission.leave("a")
+    assert admission.refusal("a") is None
+
+
 def test_the_reserve_is_given_up_when_nobody_has_needed_it_for_a_while() -> None:
     clock = HandClock()
     admission = filled(8, "a", clock)

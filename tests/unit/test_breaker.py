@@ -295,7 +295,7 @@ def test_the_listener_sees_a_breaker_that_has_already_moved() -> None:
     assert seen == [("open", False), ("half_open", False), ("closed", True)]
 
 
-def test_failures_beside_answers_count_in_the_share_and_not_in_the_row():
+def test_failures_beside_answers_count_in_the_share_and_not_in_the_row() -> None:
     breaker = Breaker(BreakerPolicy(failures=3, least=10), HandClock(), lambda _: None)
     for _ in range(9):
         breaker.ended(0, False, in_a_row=False)
@@ -320,7 +320,7 @@ class BreakerAgainstModel(RuleBasedStateMachine):
         self.probe: int | None = None
         self.state: BreakerState = "closed"
         self.expected: list[BreakerState] = []
-        self.results: list[tuple[float, bool]] = []
+        self.results: list[tuple[float, bool, bool]] = []  # when, succeeded, in a row
         self.open_s, self.closed_at, self.probe_at, self.successes = 0.0, -math.inf, -math.inf, 0
 
     def move(self, to: BreakerState) -> None:
@@ -335,8 +335,8 @@ class BreakerAgainstModel(RuleBasedStateMachine):
 
     def is_too_bad(self) -> bool:
         bucket = int(self.clock.now // (10 / BUCKETS))
-        recent = [ok for at, ok in self.results if int(at // (10 / BUCKETS)) > bucket - BUCKETS]
-        last = [ok for _, ok in self.results[-4:]]
+        recent = [ok for at, ok, _ in self.results if int(at // (10 / BUCKETS)) > bucket - BUCKETS]
+        last = [ok for _, ok, in_a_row in self.results if ok or in_a_row][-4:]
         return last == [False] * 4 or (len(recent) >= 8 and recent.count(False) * 2 >= len(recent))
 
     @initialize(opened=st.booleans())
@@ -357,12 +357,12 @@ class BreakerAgainstModel(RuleBasedStateMachine):
             self.calls.append((generation, len(self.moves)))
 
     @precondition(lambda self: self.calls)
-    @rule(which=st.integers(0, 100), succeeded=st.booleans())
-    def a_call_ends(self, which: int, succeeded: bool) -> None:
+    @rule(which=st.integers(0, 100), succeeded=st.booleans(), in_a_row=st.booleans())
+    def a_call_ends(self, which: int, succeeded: bool, in_a_row: bool = True) -> None:
         generation, moves = self.calls.pop(which % len(self.calls))
-        self.breaker.ended(generation, succeeded)
+        self.breaker.ended(generation, succeeded, in_a_row)
         if moves == len(self.expected):
-            self.results.append((self.clock.now, succeeded))
+            self.results.append((self.clock.now, succeeded, in_a_row))
             if self.is_too_bad():
                 self.open()
 

@@ -66,6 +66,22 @@ def test_in_batches(pace: Pace, clock: HandClock) -> None:
     assert pace.capacity_per_s == pytest.approx(80, rel=0.05)
 
 
+def test_a_first_batch_is_not_taken_for_a_wonder(pace: Pace, clock: HandClock) -> None:
+    for _ in range(2):
+        for _ in range(100):
+            pace.started()
+        clock.sleep(1)
+        for _ in range(100):
+            pace.ended(True)
+    assert pace.capacity_per_s == pytest.approx(100, rel=0.1)
+
+
+def test_however_slow_the_side_one_call_and_a_second_need_not_wait(pace: Pace, clock: HandClock) -> None:
+    answer(pace, clock, 20, each_s=5)
+    assert [pace.wait_s(in_flight) for in_flight in range(2)] == [0, 0]
+    assert pace.wait_s(2) > 10
+
+
 def test_time_in_which_nobody_asked_is_no_slowness(pace: Pace, clock: HandClock) -> None:
     for _ in range(100):
         answer(pace, clock, 1, each_s=0.1)
