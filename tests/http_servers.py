@@ -1,4 +1,4 @@
-"""HTTP servers for tests, on free loopback ports: a real app in a thread, and one that is as dishonest as it is told."""
+"""HTTP servers for tests on free loopback ports: a real app in a thread, and one as dishonest as it is told to be."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import numpy as np
 import psutil
 import uvicorn
@@ -80,10 +81,24 @@ def legacy_service(engine: ScriptedEngine, max_in_flight: int = 64) -> Iterator[
     settings = ServiceSettings(port=1, weights="scripted", max_in_flight=max_in_flight)
     with serving_app(create_app(SPEC, load, settings)) as url:
         try:
+            if engine.loaded.is_set():
+                _wait_until_ready(url)
             yield url
         finally:
             engine.go.set()
             engine.loaded.set()
+
+
+def _wait_until_ready(url: str) -> None:
+    ends_at = time.monotonic() + START_TIMEOUT_S
+    while health_of(url)["status"] != "healthy":
+        assert time.monotonic() < ends_at, "the service was never ready"
+        time.sleep(0.01)
+
+
+def health_of(url: str) -> dict[str, Any]:
+    health: dict[str, Any] = httpx.get(f"{url}/health", timeout=10, trust_env=False).json()
+    return health
 
 
 # --- a server that does what it likes with a request ------------------------------------------------------
