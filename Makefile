@@ -48,4 +48,4 @@ docs chaos soak browser:
 	@echo "make $@: not built yet; see 'What is here, what is to come' in README.md" >&2; exit 1
 
 clean:
-	rm -rf $(VENV) var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis

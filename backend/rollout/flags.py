@@ -127,7 +127,7 @@ class _Plan:
         self.off = _off(view)
         self.triton_on = self.off is None
         state = view.state or RolloutState(fraction=0.0 if view.legacy_enabled else 1.0)
-        self.triton_may_help = self.triton_on and not state.pins_suspended
+        self.triton_may_help = self.triton_on and not state.is_rolled_back
         self.version = state.version
         self._state = state
         self._by_state = view.state is not None and not view.stale

@@ -60,6 +60,11 @@ class RolloutState:
         side = self.pins.get(camera) if camera is not None else None
         return None if self.pins_suspended and side != LEGACY else side
 
+    @property
+    def is_rolled_back(self) -> bool:
+        """Nobody has given Triton a share again since the rollback."""
+        return self.pins_suspended and not any((self.fraction, *self.overrides.values()))
+
     def rolled_back(self) -> RolloutState:
         """Every fraction at legacy; no pin leads to Triton until somebody says so."""
         return replace(

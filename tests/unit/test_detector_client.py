@@ -310,6 +310,8 @@ async def test_a_rolled_back_triton_is_nobodys_fallback():
     with pytest.raises(NoSide):
         await made.ask()
     assert made.triton.calls == 0
+    made.show(fraction=0.00001)
+    assert (await made.ask()).backend == TRITON, "somebody gave it a share again"
 
 
 async def test_with_both_sides_off_the_caller_is_told_so():
