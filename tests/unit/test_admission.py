@@ -107,6 +107,7 @@ def test_who_asks_ten_times_as_often_gets_about_the_same(one_at_a_time: bool) ->
         dict.fromkeys(CAMERAS, 10.0) | {greedy: 100.0}, one_at_a_time=one_at_a_time, seconds=120
     ).run()
     assert seen.answered[greedy] <= 2 * 20 * 120 / 30
+    assert seen.answered.total() >= 0.92 * 20 * 120
     assert seen.spread(CAMERAS[1:]) <= 1.5
 
 
