@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 
 from fastapi import Request
 from starlette.datastructures import FormData, Headers, UploadFile
@@ -40,7 +41,7 @@ _BLANKS = b" \t\r\n"
 # What a form escapes of base64, of its line ends and of a data URL around it.
 _ESCAPES = tuple((f"%{code:02X}".encode(), bytes([code])) for code in b"+/=:;,\r\n ")
 
-Image = Callable[[], bytes | bytearray]
+Image = Callable[[], bytes]
 """An encoded picture, or the work that unpacks it; raises Problem."""
 
 
@@ -48,13 +49,13 @@ Image = Callable[[], bytes | bytearray]
 class Plain:
     """An image that came as it is: nothing is left to unpack."""
 
-    data: bytes | bytearray
+    data: bytes
 
-    def __call__(self) -> bytes | bytearray:
+    def __call__(self) -> bytes:
         return self.data
 
 
-async def unpacked(image: Image) -> bytes | bytearray:
+async def unpacked(image: Image) -> bytes:
     return image() if isinstance(image, Plain) else await asyncio.to_thread(image)
 
 
@@ -180,13 +181,13 @@ class Intake:
             status = 413 if why.startswith("Too many") else 400
             raise Problem(status, f"the multipart body cannot be read: {why}") from error
 
-    async def _body(self, limit: int) -> bytearray:
-        """Grown in place: to join the chunks at the end would take twice the room."""
-        body = bytearray()
+    async def _body(self, limit: int) -> bytes:
+        """A buffer gives away what it holds: to join the chunks at the end would take twice the room."""
+        body = BytesIO()
         async with self._receiving():
             async for chunk in self._bounded(limit):
-                body += chunk
-        return body
+                body.write(chunk)
+        return body.getvalue()
 
     @asynccontextmanager
     async def _receiving(self) -> AsyncIterator[None]:
@@ -227,7 +228,7 @@ async def _image_of(form: FormData, field: str, max_bytes: int) -> Image:
     raise Problem(422, f"the form has no file in a field named {field!r}, and no {_BASE64_FIELD}")
 
 
-def _from_json(body: bytearray) -> bytes:
+def _from_json(body: bytes) -> bytes:
     if sum(body.count(mark) for mark in (b"[", b"{", b",")) > MAX_JSON_PARTS:
         raise Problem(400, f'the JSON body has too many parts; it should be {{"{_BASE64_FIELD}": "…"}}')
     try:
@@ -239,10 +240,10 @@ def _from_json(body: bytearray) -> bytes:
     return _from_base64(document.pop(_BASE64_FIELD, None))  # not kept while it is unpacked
 
 
-def _from_url_form(body: bytearray) -> bytes:
+def _from_url_form(body: bytes) -> bytes:
     """Only what base64 needs is unescaped; a plus that was not escaped, a common slip, is taken as a plus."""
     if body.startswith(_PICTURE_MAGIC):  # `curl --data-binary` calls whatever it sends a form
-        return bytes(body)
+        return body
     if body.count(b"&") >= MAX_FIELDS:
         raise Problem(413, f"the form has more than {MAX_FIELDS} fields")
     field = _URL_FIELD.search(body)
@@ -259,7 +260,7 @@ def _from_url_form(body: bytearray) -> bytes:
 def _from_base64(text: object) -> bytes:
     if isinstance(text, str):
         text = text.encode("utf-8", "replace")
-    if not isinstance(text, bytes | bytearray):
+    if not isinstance(text, bytes):
         raise Problem(422, f"{_BASE64_FIELD} is missing, or is not text")
     bare = text.translate(None, _BLANKS)
     if label := _DATA_URL.match(bare):

@@ -1,4 +1,4 @@
-"""Pictures in, detections out, and who found them."""
+"""bytess in, detections out, and who found them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.api import answers
 from backend.api.auth import require_caller
 from backend.api.errors import not_served
 from backend.api.job import Job, job
-from backend.api.upload import Picture, checked
+from backend.api.upload import checked
 from backend.services.errors import NotServed
 from backend.services.request import Served
 
@@ -50,7 +50,7 @@ async def _outcomes(one: Job, uploads: Sequence[Upload]) -> list[Served | Proble
     return [picture if isinstance(picture, Problem) else _told(next(served)) for picture in pictures]
 
 
-async def _checked(upload: Upload, limits: ImageLimits) -> Picture | Problem:
+async def _checked(upload: Upload, limits: ImageLimits) -> bytes | Problem:
     try:
         return await checked(upload.image, limits)
     except InvalidImage as error:

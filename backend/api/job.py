@@ -16,7 +16,7 @@ from ai.web.waiting import expiry, while_wanted
 from backend.api.asked import Asked
 from backend.api.auth import Role, who
 from backend.api.parts import Parts, parts_of
-from backend.api.upload import Picture, introduced
+from backend.api.upload import introduced
 from backend.services.deadline import Deadline
 from backend.services.errors import NotServed
 from backend.services.request import RequestInfo, Served
@@ -32,14 +32,14 @@ class Job:
     about: RequestInfo
     expires_at: float | None  # when the caller stops waiting, on the monotonic clock
 
-    async def serve(self, image: Picture, asked: Asked, deadline_s: float) -> Served:
+    async def serve(self, image: bytes, asked: Asked, deadline_s: float) -> Served:
         """By one of the sides; raises NotServed, or CallerGone: the deadline is the client's to keep."""
         work = self.parts.client.detect(
             image, deadline=self.deadline(deadline_s), **_wishes(self.about, asked)
         )
         return await while_wanted(self.request, work)
 
-    async def serve_batch(self, images: Sequence[Picture]) -> list[Served | NotServed]:
+    async def serve_batch(self, images: Sequence[bytes]) -> list[Served | NotServed]:
         deadline = self.deadline(self.parts.settings.detect_deadline_s)
         work = self.parts.client.detect_batch(images, deadline=deadline, **_wishes(self.about, self.asked))
         return await while_wanted(self.request, work)
