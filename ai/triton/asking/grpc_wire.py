@@ -137,17 +137,20 @@ class GrpcWire:
         return await self._call(call, request.SerializeToString(), timeout_s, headers)
 
     async def _call(self, call: Any, request: bytes, timeout_s: float, headers: Headers) -> bytes:
-        """The one place where gRPC's errors become ours."""
+        """The one place where gRPC's errors become ours. Their tracebacks go: they hold the call, and it the
+        connection, for as long as somebody keeps the error, even when the channel is closed."""
         try:
             content: bytes = await call(request, timeout=timeout_s, metadata=headers)
         except grpc.aio.AioRpcError as error:
-            raise _fault(error, timeout_s) from error
+            raise _fault(error, timeout_s) from error.with_traceback(None)
         except grpc.aio.BaseError as error:  # used after it was closed, or gRPC is at a loss
-            raise Unavailable(f"The gRPC channel to Triton cannot be used: {error}") from error
+            raise Unavailable(
+                f"The gRPC channel to Triton cannot be used: {error}"
+            ) from error.with_traceback(None)
         except asyncio.CancelledError as error:
             if is_cancelled():
-                raise
-            raise Unavailable("The gRPC channel to Triton was closed while it was asked.") from error
+                raise error.with_traceback(None) from None
+            raise Unavailable("The gRPC channel to Triton was closed while it was asked.") from None
         return content
 
 
