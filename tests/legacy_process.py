@@ -1,0 +1,65 @@
+"""A legacy service in a process of its own, with a model that takes as long as it is told and no processor.
+
+    python -m tests.legacy_process PORT INFERENCE_S
+
+The true one takes both cores of a small machine for some 17 pictures a second: nobody can load a backend beside it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import uvicorn
+
+from ai.serving.app import create_app
+from ai.serving.settings import ServiceSettings
+from tests.http_servers import SPEC
+from tests.services import Service, free_port, stop, wait_until_ready
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class SlowEngine:
+    inference_s: float
+    device: str = "cpu"
+
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
+        time.sleep(self.inference_s * len(pixels))
+        rows = np.full((len(pixels), SPEC.max_detections, 6), -1, np.float32)
+        rows[:, 0] = 8, 8, 24, 56, 0.75, 1
+        return rows
+
+
+@contextmanager
+def legacy_process(inference_s: float = 0.002, port: int | None = None) -> Iterator[Service]:
+    port = port or free_port()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.legacy_process", str(port), str(inference_s)],
+            cwd=ROOT, stdout=log, stderr=log,
+        )  # fmt: skip
+        service = Service("a legacy service", port, process, log)
+        try:
+            wait_until_ready(service)
+            yield service
+        finally:
+            stop(process)
+
+
+def main(port: str, inference_s: str) -> None:
+    settings = ServiceSettings(port=int(port), weights="none")
+    app = create_app(SPEC, lambda: SlowEngine(float(inference_s)), settings)
+    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", timeout_keep_alive=20)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
