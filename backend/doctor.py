@@ -22,7 +22,7 @@ from backend.rollout.stores import open_store
 from backend.settings import ENV_FILE, Settings, read_settings
 from backend.stack import health
 from backend.stack.journal import Journal
-from backend.stack.plan import TRITON, command_of, parts_of
+from backend.stack.plan import TRITON, command_of, parts_of, why_no_triton
 from backend.stack.ports import holder_of, why_not_free, words_of
 
 Level = Literal["OK", "warning", "FAIL"]
@@ -132,9 +132,8 @@ def _ours(settings: Settings) -> set[int]:
 
 def embedded_triton(patient: Patient) -> Iterator[Finding]:
     if not patient.runs_triton:
-        yield Finding(
-            TRITON, "OK", f"{patient.settings.triton_url} is not on this machine: used, not started here"
-        )
+        elsewhere = f"{patient.settings.triton_url} is not on this machine: used, not started here"
+        yield Finding(TRITON, "OK", why_no_triton(patient.settings) or elsewhere)
         return
     machine = wheel.Machine.here()
     try:

@@ -1,7 +1,8 @@
 """A part of a stack for tests: `python -m tests.stack_parts`, which behaves as its environment says.
 
 NOTES is a file that gets a line at its beginning and its end; ON_TERM=ignore makes it stubborn; CHILD=yes gives it a
-child that outlives it; ENDS=yes makes it say why and end by itself.
+child that outlives it; ENDS=yes makes it say why and end by itself. `prepare` is what goes before it: it takes
+PREPARES_S seconds, and fails in the words of NOT_PREPARED.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ def end(*_: object) -> None:
 
 
 def main() -> None:
+    if sys.argv[1:] == ["prepare"]:
+        print("prepared, as asked", flush=True)
+        time.sleep(float(os.environ.get("PREPARES_S", "0")))
+        sys.exit(os.environ.get("NOT_PREPARED"))
     signal.signal(signal.SIGTERM, end)
     if os.environ.get("CHILD"):
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])

@@ -94,13 +94,11 @@ def _started(start: Start, journal: Journal, stays: bool) -> Iterator[list[Runni
 
 
 def _wanted(settings: Settings) -> tuple[Part, ...]:
-    all_parts = parts(settings)
-    if why := why_no_triton(settings):
-        tell(f"{TRITON}: {why}")
-        return tuple(part for part in all_parts if part.name != TRITON)
-    if TRITON not in {part.name for part in all_parts}:
-        tell(f"{TRITON}: TRITON_URL={settings.triton_url} is not on this machine; it is used and not started")
-    return all_parts
+    wanted = parts(settings)
+    if TRITON not in {part.name for part in wanted}:
+        elsewhere = f"TRITON_URL={settings.triton_url} is not on this machine; it is used and not started"
+        tell(f"{TRITON}: {why_no_triton(settings) or elsewhere}")
+    return wanted
 
 
 def _prove(settings: Settings, wanted: Sequence[Part], strict: bool) -> None:

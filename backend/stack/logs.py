@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -43,9 +44,9 @@ class Followed:
 
     def __post_init__(self) -> None:
         self._file = self._opened()
-        self._half = ""
+        self._half = b""
         if self._file is not None:
-            self._file.seek(0, 2)
+            self._file.seek(0, os.SEEK_END)
 
     def news(self) -> list[str]:
         """The whole lines that came since the last look."""
@@ -56,11 +57,11 @@ class Followed:
         if self._file is None:
             self._file = self._opened()
             text += self._rest()
-        *whole, self._half = (self._half + text).split("\n")
-        return whole
+        *whole, self._half = (self._half + text).split(b"\n")
+        return [line.decode(errors="replace") for line in whole]
 
-    def _rest(self) -> str:
-        return self._file.read() if self._file is not None else ""
+    def _rest(self) -> bytes:
+        return self._file.read() if self._file is not None else b""
 
     def _was_replaced(self) -> bool:
         """Another file has its name, or it was cut short."""
@@ -72,9 +73,9 @@ class Followed:
             return False  # between two files
         return not _same(self._file, self.path) or now.st_size < self._file.tell()
 
-    def _opened(self) -> IO[str] | None:
+    def _opened(self) -> IO[bytes] | None:
         with suppress(OSError):
-            return self.path.open(errors="replace")
+            return self.path.open("rb")
         return None
 
     def _close(self) -> None:
@@ -83,7 +84,7 @@ class Followed:
             self._file = None
 
 
-def _same(file: IO[str], path: Path) -> bool:
+def _same(file: IO[bytes], path: Path) -> bool:
     with suppress(OSError):
         return Path(f"/proc/self/fd/{file.fileno()}").samefile(path)
     return False

@@ -29,7 +29,7 @@ _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 def parts_of(settings: Settings, embedded: EmbeddedSettings) -> tuple[Part, ...]:
     """In the order in which a reader expects them; the stages say in which they start."""
-    place = triton_ports(settings, embedded)
+    place = triton_ports(settings, embedded) if why_no_triton(settings) is None else None
     return (
         *(_service(name, url, settings) for name, url in settings.legacy_urls.items() if settings.legacy_enabled),
         *([_triton(place, settings)] if place else []),
@@ -60,7 +60,7 @@ def why_no_triton(settings: Settings) -> str | None:
     try:
         wheel.find(wheel.Machine.here())
     except CannotStart as error:
-        return f"not started, and TRITON_ENABLED=false: {error}"
+        return f"left out, since TRITON_ENABLED=false and {error}"
     return None
 
 

@@ -17,6 +17,7 @@ from backend.stack.signals import held
 
 Tell = Callable[[str], None]
 _POLL_S = 0.05
+_TAIL_BYTES = 1024 * 1024
 _DEATH_S = 5.0  # between SIGKILL and the end of a process that waits for a device
 _SESSION, _STATE, _BORN = 3, 0, 19  # fields of /proc/PID/stat behind the name, see proc(5)
 
@@ -124,7 +125,9 @@ def reap(pid: int) -> None:
 
 def tail(log: str | Path, lines: int = 10) -> str:
     try:
-        return "\n".join(Path(log).read_text(errors="replace").splitlines()[-lines:])
+        with Path(log).open("rb") as file:
+            file.seek(max(0, Path(log).stat().st_size - _TAIL_BYTES))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
     except OSError as error:
         return str(error)
 

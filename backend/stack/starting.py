@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Timer
 
 from backend.stack.errors import StackError
 from backend.stack.journal import Journal
@@ -59,30 +62,28 @@ class Start:
                 parts, key=lambda part: bool(part.prepare)
             ):  # others load while one is prepared
                 if part.prepare:
-                    self._prepare(part)
+                    self._prepare(part, began)
                 self._spawn(part)
             self._wait(parts, began)
 
-    def _prepare(self, part: Part) -> None:
+    def _prepare(self, part: Part, began: float) -> None:
         """Its lines are told; all it says besides is in a log."""
         log = part.log.with_name(f"{part.name}-prepare.log")
+        log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own module, no text from outside
                 command_of(*part.prepare), env={**self._environment, **part.variables},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, text=True,
             )  # fmt: skip
-            try:
+            with _bounded(process, began + self._timeout_s - time.monotonic()):
                 for line in process.stdout or ():
                     self._say(part.name, line.rstrip())
                 process.wait()
-            except BaseException:
-                process.terminate()
-                process.wait()
-                raise
+        command = f"`{' '.join(('crossfade models', *part.prepare[1:]))}`"
+        if process.returncode == -signal.SIGTERM:
+            raise StackError(f"{command} was not done within {self._timeout_s:g} s; its log is {log}")
         if process.returncode:
-            raise StackError(
-                f"`{' '.join(('crossfade', 'models', *part.prepare[1:]))}` failed: {tail(log, lines=3)}"
-            )
+            raise StackError(f"{command} failed: {tail(log, lines=3)}")
 
     def _spawn(self, part: Part) -> None:
         with held() as interrupted:  # nothing is started that is not on record
@@ -126,6 +127,21 @@ class Start:
 
     def _say(self, name: str, words: str) -> None:
         self._tell(f"{name:{_NAME}} {words}")
+
+
+@contextmanager
+def _bounded(process: subprocess.Popen[str], seconds: float) -> Iterator[None]:
+    """It ends with the block, or after so many seconds."""
+    timer = Timer(max(0.0, seconds), process.terminate)
+    timer.start()
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    finally:
+        timer.cancel()
 
 
 def require_free(part: Part) -> None:

@@ -36,6 +36,7 @@ class Machine:
             **{f"TRITON_{name}_PORT": str(free_port()) for name in ("HTTP", "GRPC", "METRICS")},
             "PORT": str(port),
             "CROSSFADE_VAR": str(self.var),
+            "DETECT_DEADLINE_S": "60",  # a machine that has other things to do answers late, and right
             "TRITON_REPOSITORY": str(folder / "models"),
             "HTTP_PROXY": "http://127.0.0.1:9",  # a proxy is not for parts on this machine
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.stack.logs import Followed, follow, show
+from backend.stack.processes import tail
 from tests.stack_parts import part
 
 
@@ -74,3 +75,12 @@ def test_following_shows_the_last_lines_first_and_misses_none_after_them(tmp_pat
 
     follow([one], 1, told.append, goes_on)
     assert told == ["one | old", "one | new"]
+
+
+def test_of_a_large_log_only_the_end_is_read(tmp_path):
+    log = tmp_path / "large.log"
+    with log.open("wb") as file:
+        file.truncate(2 * 1024**4)  # a hole; whoever read it all would still read tomorrow
+        file.seek(0, 2)
+        file.write("\nthe last … line\n".encode())
+    assert tail(log, 1) == "the last … line"

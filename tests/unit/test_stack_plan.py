@@ -95,6 +95,12 @@ def test_without_legacy_nobody_is_given_a_tenth(planned):
     assert first_values(read_settings()) == {"TRITON_ENABLED": "true"}
 
 
+def test_with_the_kill_switch_thrown_a_machine_that_cannot_run_triton_runs_the_rest(planned, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "triton" in planned()
+    assert "triton" not in planned(TRITON_ENABLED="false")
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [("0.0.0.0", "http://127.0.0.1:8080"), ("::", "http://[::1]:8080"), ("10.1.2.3", "http://10.1.2.3:8080")],

@@ -15,11 +15,11 @@ import pytest
 
 from backend.stack.errors import StackError
 from backend.stack.journal import Journal
-from backend.stack.parts import FRONT, SIDES
+from backend.stack.parts import FRONT, SIDES, Part
 from backend.stack.processes import Running
 from backend.stack.starting import Start, require_free, watch
 from tests.services import free_port
-from tests.stack_parts import noted, part
+from tests.stack_parts import MODULE, noted, part
 
 
 @pytest.fixture
@@ -225,3 +225,28 @@ def test_of_two_starts_at_once_one_is_refused_and_the_other_is_whole(tmp_path, j
         for process in both:
             process.terminate()
             process.wait(20)
+
+
+def prepared(folder, **variables: str) -> Part:
+    return replace(part(folder, "one", **variables), prepare=(MODULE, "prepare"))
+
+
+def test_what_goes_before_a_part_is_told_and_done_first(tmp_path, start):
+    told: list[str] = []
+    start(prepared(tmp_path), part(tmp_path, "other"), tell=told.append)
+    words = [line.split(None, 1) for line in told]
+    assert [name for name, _ in words[:3]] == ["other", "one", "one"]  # the other loads meanwhile
+    assert words[1][1] == "prepared, as asked"
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"NOT_PREPARED": "no room for it"}, "`crossfade models prepare` failed: no room for it"),
+        ({"PREPARES_S": "60"}, r"`crossfade models prepare` was not done within 2 s"),
+    ],
+)
+def test_a_part_that_cannot_be_prepared_is_not_started(tmp_path, start, journal, variables, told):
+    with pytest.raises(StackError, match=told):
+        start(prepared(tmp_path, **variables), timeout_s=2.0)
+    assert noted(tmp_path / "notes") == []
