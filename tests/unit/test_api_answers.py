@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ai.core.detections import Detections, Thresholds
 from ai.core.labels import COCO_80
 from ai.web.problems import Problem
+from ai.web.tracing import passed_on
 from backend.api.asked import Asked
 from backend.api.deepstack import MAX_PREDICTIONS, predictions
 from backend.api.errors import not_served
@@ -136,3 +137,19 @@ def test_corners_are_whole_pixels_of_the_picture():
         "label": "person", "confidence": 0.9, "x_min": 0, "y_min": 0, "x_max": 320, "y_max": 240,
     }  # fmt: skip
     assert all(type(told[side]) is int for side in ("x_min", "y_min", "x_max", "y_max"))
+
+
+def test_headers_that_a_side_would_choke_on_do_not_travel_and_ours_always_does():
+    """More than 8 KiB of metadata fails a gRPC call, and would open a breaker for what one caller sent."""
+    sent = {
+        "baggage": "b" * 4000,
+        "tracestate": "t" * 512,
+        "TraceParent": "00-1-1-01",
+        "x-request-id": "theirs",
+    }
+    kept = dict(passed_on(sent, "ours"))
+    assert kept["x-request-id"] == "ours"
+    assert kept["traceparent"] == "00-1-1-01"
+    assert "tracestate" not in kept
+    assert sum(map(len, kept.values())) <= 4096
+    assert dict(passed_on({"baggage": "b" * 10**6}, "ours")) == {"x-request-id": "ours"}
