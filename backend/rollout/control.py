@@ -39,6 +39,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 ACK_POLL_S = 0.02
+MOST_ACKS = 3  # times the usual wait, where the workers have to be found again first
 
 T = TypeVar("T")
 
@@ -153,11 +154,12 @@ class Rollout:
         return await self._in_thread(partial(self._keeper.history, limit))
 
     async def _unconfirmed(self, version: int) -> tuple[str, ...]:
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + self._ack_s
+        crew = self._keeper.crew
+        patience_s = min(max(self._ack_s, crew.whole_in_s), MOST_ACKS * self._ack_s)
+        ends_at = time.monotonic() + patience_s
         while True:
-            pending = await self._in_thread(partial(self._keeper.crew.unconfirmed, version))
-            if not pending or loop.time() >= ends_at:
+            pending = await self._in_thread(partial(crew.unconfirmed, version))
+            if not pending or time.monotonic() > ends_at:
                 return pending
             await asyncio.sleep(ACK_POLL_S)
 

@@ -35,12 +35,20 @@ class Worker:
 
 
 class Crew:
+    """Who is not in the store is not known to be gone: it may have been lost, and its workers not told it again yet.
+
+    A worker's own last beat says whether this is still the store it was. Where it is not, the crew is whole again after
+    `trust_s`: by then each one has been heard, or starts no attempt.
+    """
+
     def __init__(self, store: Store, worker: Worker, traffic: Traffic, now: Callable[[], float]) -> None:
         self._store = store
         self._worker = worker
         self._traffic = traffic
         self._now = now
         self._due_at = float("-inf")
+        self._own_at: float | None = None  # our last beat
+        self._whole_at = math.inf
         self._seen: tuple[Beat, ...] = ()
 
     @property
@@ -53,22 +61,34 @@ class Crew:
     def beat_is_due(self) -> bool:
         return time.monotonic() >= self._due_at
 
+    @property
+    def whole_in_s(self) -> float:
+        return max(0.0, self._whole_at - time.monotonic())
+
     def confirm(self, version: int, quotas: Mapping[str, Quota]) -> Mapping[str, Quota]:
         """Tell that this worker obeys `version`; the cameras' lists as they are published then."""
         by_quota = self._worker.key == "camera-quota"
         traffic = self._traffic.counted() if by_quota else {}
-        self._store.beat(Beat(self._worker.name, self._now(), version, traffic))
+        beat = Beat(self._worker.name, self._now(), version, traffic)
+        self._recognise(self._store.beat(beat))
+        self._own_at = beat.at
         self._due_at = time.monotonic() + self._worker.heartbeat_s
         self._seen = self._store.beats()
         leads = by_quota and self.live[:1] and self.live[0].worker == self._worker.name
         return self._published(quotas) if leads else quotas
 
     def unconfirmed(self, version: int) -> tuple[str, ...]:
-        """The other live workers that obey an older one, as far as anybody can say."""
+        """The other live workers that obey an older one; this one too, while it cannot tell who there is."""
         with suppress(StoreAway):
             self._seen = self._store.beats()
-        late = (beat.worker for beat in self.live if beat.version < version)
-        return tuple(worker for worker in late if worker != self._worker.name)
+            self._recognise(next((beat.at for beat in self._seen if beat.worker == self._worker.name), None))
+        late = {beat.worker for beat in self.live if beat.version < version} - {self._worker.name}
+        return tuple(sorted(late | {self._worker.name} if self.whole_in_s else late))
+
+    def _recognise(self, own_at: float | None) -> None:
+        if own_at is None or own_at != self._own_at:
+            self._whole_at = time.monotonic() + self._worker.trust_s
+            self._due_at = float("-inf")
 
     def _published(self, held: Mapping[str, Quota]) -> Mapping[str, Quota]:
         """A list that still holds is left alone; a glimpse of traffic makes none, or cameras would move twice."""

@@ -37,9 +37,11 @@ class MemoryStore:
         with self._lock:
             return tuple(self._changes[::-1][:limit])
 
-    def beat(self, beat: Beat) -> None:
+    def beat(self, beat: Beat) -> float | None:
         with self._lock:
+            before = self._beats.get(beat.worker)
             self._beats[beat.worker] = beat
+            return before.at if before else None
 
     def forget(self, worker: str) -> None:
         with self._lock:

@@ -1,8 +1,8 @@
 """The flags of one machine, in one SQLite file that all its workers read.
 
-A file that was deleted, emptied or exchanged under us is noticed by its inode and its size: SQLite itself goes on with
-the one that is gone. Whoever finds none makes a fresh one, under a lock, with none of the old one's -wal and -shm
-beside it: workers that still hold those must not meet the new file through them.
+A file that was deleted, emptied or exchanged under us, or lost its -wal, is noticed by inodes and size: SQLite itself
+goes on with what is gone. Whoever finds none makes a fresh one, under a lock and not in the midst of the deleting, with
+none of the old one's -wal and -shm beside it: workers that still hold those must not meet the new file through them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from backend.rollout.quota import Quota, Seen
 from backend.rollout.store import Beat, Change, Snapshot, StoreAway
 
 SCHEMA = 1
+GONE_S = 0.05  # a file that is missing for so long was deleted, helpers and all
 BUSY_S = 0.25  # another worker writes; longer than that is "away"
 FORGOTTEN_AFTER_S = 600.0  # a worker that ended without a word
 
@@ -34,7 +36,7 @@ CREATE TABLE IF NOT EXISTS beats (
 CREATE TABLE IF NOT EXISTS quotas (detector TEXT PRIMARY KEY, cameras TEXT NOT NULL);
 """
 
-_Identity = tuple[int, int]  # device and inode
+_Identity = tuple[int, int, int | None]  # device and inode of the file, inode of its -wal
 
 
 class SqliteStore:
@@ -73,14 +75,14 @@ class SqliteStore:
             rows = db.execute(f"{_CHANGES} ORDER BY version DESC LIMIT ?", (limit,)).fetchall()
             return tuple(_change(row) for row in rows)
 
-    def beat(self, beat: Beat) -> None:
+    def beat(self, beat: Beat) -> float | None:
         traffic = json.dumps({name: seen.to_table() for name, seen in beat.traffic.items()})
+        row = (beat.worker, beat.at, beat.version, traffic)
         with self._transaction("IMMEDIATE") as db:
-            db.execute(
-                "INSERT OR REPLACE INTO beats VALUES (?, ?, ?, ?)",
-                (beat.worker, beat.at, beat.version, traffic),
-            )
+            before = db.execute("SELECT at FROM beats WHERE worker = ?", (beat.worker,)).fetchone()
+            db.execute("INSERT OR REPLACE INTO beats VALUES (?, ?, ?, ?)", row)
             db.execute("DELETE FROM beats WHERE at < ?", (beat.at - FORGOTTEN_AFTER_S,))
+        return before[0] if before else None
 
     def forget(self, worker: str) -> None:
         with self._transaction("IMMEDIATE") as db:
@@ -131,8 +133,10 @@ class SqliteStore:
             self._drop()
             if identity is None:
                 self._make()
-            self._identity = _identity(self._path)
+                identity = _identity(self._path)
             self._open = self._connect()
+            opened = _identity(self._path)  # its -wal came with the connection
+            self._identity = opened if opened and identity and opened[:2] == identity[:2] else None
         return self._open
 
     def _make(self) -> None:
@@ -140,6 +144,7 @@ class SqliteStore:
         with locked(self._path.with_name(f"{self._path.name}.lock"), BUSY_S):
             if _identity(self._path) is not None:
                 return
+            time.sleep(GONE_S)
             for ending in ("", "-wal", "-shm"):
                 self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -178,7 +183,16 @@ def _identity(path: Path) -> _Identity | None:
         stat = path.stat()
     except FileNotFoundError:
         return None
-    return (stat.st_dev, stat.st_ino) if stat.st_size > 0 else None
+    return (
+        (stat.st_dev, stat.st_ino, _inode(path.with_name(f"{path.name}-wal"))) if stat.st_size > 0 else None
+    )
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _change(row: tuple[Any, ...]) -> Change:

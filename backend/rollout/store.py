@@ -97,7 +97,8 @@ class Store(Protocol):
     def history(self, limit: int) -> tuple[Change, ...]:
         """Newest first."""
 
-    def beat(self, beat: Beat) -> None: ...
+    def beat(self, beat: Beat) -> float | None:
+        """Replace this worker's last one; `at` of that, None where there was none: the store was lost, or it is new."""
 
     def forget(self, worker: str) -> None: ...
 

@@ -318,12 +318,18 @@ class TestRollback:
         assert (await rollout.rollback(who="anna", reason="")).pending == ()
 
     async def test_a_worker_that_left_is_not_waited_for(self, house: House) -> None:
-        one, two = (
-            await house.start("a", rollout_heartbeat_s=60.0),
-            await house.start("b", rollout_heartbeat_s=60.0),
-        )
+        one, two = [await house.start(name, rollout_heartbeat_s=1.0) for name in "ab"]
         await house.stop(two)
         assert (await one.rollback(who="anna", reason="")).pending == ()
+
+    async def test_after_the_store_was_lost_nobody_is_taken_for_gone(self, house: House) -> None:
+        """Whoever rolls back makes the store anew, and finds nobody in it."""
+        one = await house.start("a", rollout_heartbeat_s=0.5)
+        await set_to(one, fraction=1.0)
+        two = await house.start("b", rollout_heartbeat_s=0.5, rollout_poll_s=0.4)
+        house.db.unlink()
+        done = await one.rollback(who="anna", reason="")
+        assert (done.pending, fraction_of(two)) == ((), [0.0])
 
     async def test_it_needs_no_version_and_wins_against_others_changes(self, house: House) -> None:
         one, two = await house.start("a"), await house.start("b")

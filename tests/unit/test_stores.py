@@ -107,11 +107,11 @@ class TestContract:
         two.write(change(1), None)
         assert one.changed()
 
-    def test_a_worker_has_one_beat_until_it_is_forgotten(self, opener: Opener) -> None:
+    def test_a_worker_has_one_beat_and_hears_which_one_it_replaces(self, opener: Opener) -> None:
         one, two = opener(), opener()
-        first = Beat("b", 5.0, 1, {"rtdetr": Seen(9, {"gate": 4})})
-        one.beat(Beat("b", 4.0, 0)), one.beat(first), two.beat(Beat("a", 5.0, 1))
-        assert two.beats() == (Beat("a", 5.0, 1), first)
+        last = Beat("b", 5.1, 1, {"rtdetr": Seen(9, {"gate": 4})})
+        assert [one.beat(Beat("b", 4.1, 0)), two.beat(Beat("a", 5.0, 1)), one.beat(last)] == [None, None, 4.1]
+        assert two.beats() == (Beat("a", 5.0, 1), last)
         two.forget("b")
         assert one.beats() == (Beat("a", 5.0, 1),)
 
