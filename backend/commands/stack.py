@@ -129,9 +129,11 @@ def _show_ways(settings: Settings, wanted: Sequence[Part]) -> None:
   a picture   {program} detect PICTURE.jpg
   ramp        {program} rollout set --fraction 0.25
   roll back   {program} rollout rollback --reason "what you saw\"""")
+    if rollout := _rollout(settings):
+        tell(f"\n{_rollout_line(rollout)}")
     if given := first_values(settings):
         values = ", ".join(f"{name}={value}" for name, value in given.items())
-        tell(f"\nFor a first time {values}; the environment or .env can say otherwise.")
+        tell(f"{values} for a first time; the environment or .env can say otherwise")
 
 
 def _down(_: argparse.Namespace, settings: Settings) -> int:
