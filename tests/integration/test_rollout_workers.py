@@ -223,7 +223,7 @@ class Trials:
         self.house = house
         self.dice = random.Random(seed)
         self.workers: list[Rollout] = []
-        self.older = b""
+        self.ramped_up_at = 0
         self.names = 0
 
     async def one_more(self) -> None:
@@ -244,9 +244,16 @@ class Trials:
             "enabled": True,
         }
         await worker.change(patch, who="test", reason="", version=None)
-        decided = [worker.flags.decide(d, c, "1") for d in ("rtdetr", "yolo26") for c in ("gate", None)]
-        assert {decision.backend for decision in decided} == {"triton"}
-        self.older = self.house.db.read_bytes()
+        decided: list[Any] = []
+
+        def is_up() -> bool:
+            decided[:] = [
+                worker.flags.decide(d, c, "1") for d in ("rtdetr", "yolo26") for c in ("gate", None)
+            ]
+            return {decision.backend for decision in decided} == {"triton"}
+
+        await until(is_up)
+        self.ramped_up_at = decided[0].version
         return decided
 
     async def rolled_back(self) -> None:
@@ -287,11 +294,10 @@ class Trials:
         self.house.db.unlink(missing_ok=True)
 
     async def older_store(self) -> None:
-        for path in self.house.var.glob("crossfade.db-*"):
-            path.unlink()
-        copy = self.house.var / "older"
-        copy.write_bytes(self.older)
-        copy.replace(self.house.db)
+        """As a copy that is put back, without a file that SQLite maps twice in one process."""
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self.house.db)) as db:
+            db.execute("DELETE FROM changes WHERE version > ?", (self.ramped_up_at,))
+            db.commit()
 
     async def restarted(self) -> None:
         await self.house.stop(self.workers.pop(self.dice.randrange(len(self.workers))))
@@ -308,8 +314,8 @@ class Trials:
             for worker in self.workers
             for detector in ("rtdetr", "yolo26")
             for camera in ("gate", None)
-            if worker.flags.decide(detector, camera, "1").backend == "triton"
-            or any(worker.flags.still(decision, detector, camera, "1") for decision in decided)
+            for decision in (worker.flags.decide(detector, camera, "1"), *decided)
+            if decision.backend == "triton" and worker.flags.still(decision, detector, camera, "1")
         ]
 
 
