@@ -167,10 +167,10 @@ def _verdicts(report: Comparison) -> Iterator[str]:
     if not targets:
         yield f"Targets: not measured, they are about {TARGET_CALLERS} callers"
     for target in targets:
-        yield f"{_verdict(target)}: {_sentence(target)}"
+        yield f"{verdict(target)}: {_sentence(target)}"
 
 
-def _verdict(target: Target) -> str:
+def verdict(target: Target) -> str:
     if target.disturbed:
         return "UNDECIDED, the machine was disturbed"
     return "MET" if target.met else "NOT MET"

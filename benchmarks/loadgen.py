@@ -44,7 +44,7 @@ class Load:
     max_requests: int = MAX_REQUESTS
     content_type: str = CONTENT_TYPE
     headers: tuple[str, ...] = ()  # more of them, `Name: value`
-    server_pid: int | None = None  # whose CPU time is read at the window's two ends
+    server_pids: tuple[int, ...] = ()  # whose CPU time is read at the window's two ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,9 @@ class _Run:
             callers = [group.create_task(self._call(first)) for first in first_outcomes]
             for first in first_outcomes:
                 await first.wait()
-            opened = Reading.take(self._load.server_pid)
+            opened = Reading.take(*self._load.server_pids)
             await asyncio.wait(callers, timeout=self._load.seconds)
-            closed = Reading.take(self._load.server_pid)
+            closed = Reading.take(*self._load.server_pids)
             self._stopping = True
         return self._summary(opened, closed)
 
@@ -198,10 +198,18 @@ def _load_of(arguments: Sequence[str] | None) -> Load:
         default=[],
         help="one more, `Name: value`; may be repeated",
     )
-    parser.add_argument("--server-pid", type=int, help="read this process's CPU time as well")
+    parser.add_argument(
+        "--server-pid",
+        dest="server_pids",
+        action="append",
+        default=[],
+        type=int,
+        help="read this process's CPU time as well; may be repeated",
+    )
     options = vars(parser.parse_args(arguments))
     options["bodies"] = tuple(path.read_bytes() for path in options["bodies"])
-    return Load(**{**options, "headers": tuple(options["headers"])})
+    lists = {name: tuple(options[name]) for name in ("headers", "server_pids")}
+    return Load(**{**options, **lists})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import psutil  # type: ignore[import-untyped]  # its types are a package of thei
 class Cores:
     """Processors kept busy, on average: 1.0 is one core at work all the time."""
 
-    server: float | None  # the process under load and its children, if its id is known
+    server: float | None  # the processes under load and their children, if their ids are known
     loadgen: float
     others: float | None  # every other process of the machine
 
@@ -28,8 +29,8 @@ class Reading:
     machine_s: float
 
     @classmethod
-    def take(cls, server_pid: int | None) -> Reading:
-        server_s = None if server_pid is None else _family_s(server_pid)
+    def take(cls, *server_pids: int) -> Reading:
+        server_s = _families_s(server_pids) if server_pids else None
         return cls(time.perf_counter_ns(), time.process_time(), server_s, _machine_s())
 
     def cores_until(self, later: Reading) -> Cores:
@@ -40,6 +41,11 @@ class Reading:
         server_s = later.server_s - self.server_s
         # The kernel counts the machine in ticks of 10 ms: a quiet one can come out below nothing.
         return Cores(server_s / wall_s, own_s / wall_s, max(0.0, machine_s - server_s - own_s) / wall_s)
+
+
+def _families_s(pids: Sequence[int]) -> float | None:
+    families = [_family_s(pid) for pid in pids]
+    return None if None in families else sum(filter(None, families))
 
 
 def _family_s(pid: int) -> float | None:

@@ -19,6 +19,8 @@ from benchmarks.progress import Progress
 from benchmarks.sides import Side
 from benchmarks.suite import WARM_UP_S, load
 
+Servers = dict[str, Server]  # by the program's name
+
 
 @dataclass(slots=True)
 class Rounds:
@@ -26,41 +28,42 @@ class Rounds:
     callers: Sequence[int]
     count: int
     timeout_s: float
-    run_loops: Callable[[], Sequence[Pace]]
+    run_loops: Callable[[], Sequence[Pace]] | None = None
     windows: list[Window] = field(default_factory=list)
     loops: list[Sequence[Pace]] = field(default_factory=list)  # of each round
     health: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each program said of itself
     objects: dict[str, int] = field(default_factory=dict)  # that each side finds in all pictures
 
     def run(self) -> None:
-        progress = Progress((len(self.sides) * len(self.callers) + 1) * self.count)
+        steps = len(self.sides) * len(self.callers) + (self.run_loops is not None)
+        progress = Progress(steps * self.count)
         for number in range(self.count):
             with ExitStack() as stack:
                 servers = self._start(stack, progress)
                 self._look_at(servers, progress)
                 for side, callers in self._turns(number):
-                    window = self._visit(side, servers[side.program.name], callers, number)
+                    window = self._visit(side, servers, callers, number)
                     self.windows.append(window)
                     progress.step(f"{side.name} x {callers}: {window.run.rps:.1f}/s")
-            self.loops.append(self.run_loops())
-            progress.step("loops without a server")
+            if self.run_loops is not None:
+                self.loops.append(self.run_loops())
+                progress.step("loops without a server")
         progress.done()
 
-    def _start(self, stack: ExitStack, progress: Progress) -> dict[str, Server]:
-        servers: dict[str, Server] = {}
+    def _start(self, stack: ExitStack, progress: Progress) -> Servers:
+        servers: Servers = {}
         for program in {side.program.name: side.program for side in self.sides}.values():
             progress.say(f"starting {program.name}")
             servers[program.name] = stack.enter_context(running(program))
             self.health[program.name] = servers[program.name].health
         return servers
 
-    def _look_at(self, servers: dict[str, Server], progress: Progress) -> None:
+    def _look_at(self, servers: Servers, progress: Progress) -> None:
         """Each side is warmed up, and shows that it finds what the others find."""
         for side in self.sides:
             progress.say(f"warming up {side.name}")
-            server = servers[side.program.name]
-            self.objects[side.name] = side.objects(server)
-            self._load(side, server, max(self.callers), min(WARM_UP_S, side.seconds))
+            self.objects[side.name] = side.objects(servers[side.program.name])
+            self._load(side, servers, max(self.callers), min(WARM_UP_S, side.seconds))
 
     def _turns(self, number: int) -> Iterator[tuple[Side, int]]:
         """Every other round goes backwards: nobody is always first."""
@@ -68,16 +71,20 @@ class Rounds:
             for side in self.sides if number % 2 == 0 else reversed(self.sides):
                 yield side, callers
 
-    def _visit(self, side: Side, server: Server, callers: int, number: int) -> Window:
-        before = _counted(side, server)
-        run = self._load(side, server, callers, side.seconds)
-        after = _counted(side, server)
+    def _visit(self, side: Side, servers: Servers, callers: int, number: int) -> Window:
+        before = _counted(side, servers)
+        run = self._load(side, servers, callers, side.seconds)
+        after = _counted(side, servers)
         batch = before.batch_until(after) if before and after else None
         return Window(number, side.name, callers, run, batch)
 
-    def _load(self, side: Side, server: Server, callers: int, seconds: float) -> Measurement:
-        return load(server, side.bodies, callers, seconds, self.timeout_s, side.ask)
+    def _load(self, side: Side, servers: Servers, callers: int, seconds: float) -> Measurement:
+        behind = [servers[side.behind.name]] if side.behind else []
+        server = servers[side.program.name]
+        return load(server, side.bodies, callers, seconds, self.timeout_s, side.ask, behind)
 
 
-def _counted(side: Side, server: Server) -> Counted | None:
-    return Counted.read(server.health["metrics_url"], side.model) if side.model else None
+def _counted(side: Side, servers: Servers) -> Counted | None:
+    if side.model is None:
+        return None
+    return Counted.read(servers[side.program.name].health["metrics_url"], side.model)

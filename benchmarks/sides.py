@@ -31,6 +31,7 @@ class Side:
     seconds: float  # of one window
     ask: Ask = LEGACY
     model: str | None = None  # of a Triton, where batches are counted
+    behind: Program | None = None  # whom the program asks in its turn
 
     def objects(self, server: Server) -> int:
         """How many it finds in all pictures: sides that do the same work find about the same."""

@@ -101,17 +101,21 @@ def load(
     seconds: float,
     timeout_s: float,
     ask: Ask = LEGACY,
+    behind: Sequence[Server] = (),
 ) -> Measurement:
-    """One run of the generator, in a process of its own: no other work shares its event loop."""
+    """One run of the generator, in a process of its own: no other work shares its event loop.
+
+    `behind`: those that the server asks in its turn; their CPU time is counted with its own.
+    """
     options = {
         "callers": callers,
         "seconds": seconds,
         "timeout-s": timeout_s,
-        "server-pid": server.pid,
         "content-type": ask.content_type,
     }
     command = ["benchmarks.loadgen", f"{server.url}{ask.path}", *map(str, bodies)]
     command += [f"--{name}={value}" for name, value in options.items()]
+    command += [f"--server-pid={one.pid}" for one in (server, *behind)]
     command += [f"--header={line}" for line in ask.headers]
     return _MEASUREMENT.validate_python(json.loads(told_by(command, seconds + 4 * timeout_s + 30)))
 

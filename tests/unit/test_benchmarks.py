@@ -259,10 +259,10 @@ def test_as_a_command(tmp_path: Path) -> None:
 
 def test_meter_sees_a_busy_process() -> None:
     """Half a second of spinning here is about one core of our own."""
-    before = meter.Reading.take(None)
+    before = meter.Reading.take()
     while time.perf_counter_ns() - before.at_ns < 300_000_000:
         pass
-    cores = before.cores_until(meter.Reading.take(None))
+    cores = before.cores_until(meter.Reading.take())
     assert 0.3 < cores.loadgen <= 1.05
     assert cores.server is None
 
