@@ -168,14 +168,27 @@ async def test_a_killed_worker_holds_a_rollback_up_no_longer_than_its_heartbeat_
     await again.ended()
 
 
+async def stopped_between_writes(worker: Process, db: Path) -> None:
+    """In the midst of one it would hold the store's lock, and the store would be away instead."""
+    while True:
+        worker.signal(signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(db, timeout=0.05, isolation_level=None)) as store:
+            try:
+                store.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError:
+                worker.signal(signal.SIGCONT)
+        await asyncio.sleep(0.05)
+
+
 async def test_a_worker_that_stood_still_while_a_rollback_was_confirmed_attempts_nothing_when_it_goes_on(
-    pair: tuple[Process, Process],
+    house: House, pair: tuple[Process, Process]
 ) -> None:
     alive, still = pair
     since = time.time()
     await alive.told("set", 1.0)
     await obeyed_after_s(pair, since, fraction=1.0)
-    still.signal(signal.SIGSTOP)
+    await stopped_between_writes(still, house.db)
     try:
         since = time.time()
         while (done := await alive.told("rollback"))["pending"]:  # until it is given up
