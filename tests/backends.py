@@ -74,7 +74,9 @@ class Backend:
     def set(self, **flags: Any) -> int:
         """The version after this change."""
         headers = self.admin | {"If-Match": "*"}
-        answer = httpx.put(self.url + "/api/rollout", json=flags, headers=headers, timeout=30, trust_env=False)
+        answer = httpx.put(
+            self.url + "/api/rollout", json=flags, headers=headers, timeout=30, trust_env=False
+        )
         assert answer.status_code == 200, answer.text
         return int(answer.json()["version"])
 
@@ -104,7 +106,9 @@ class Backend:
         """What its log says of this event, with `at` in unix time."""
         lines = [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
         return [
-            line | {"at": datetime.fromisoformat(line["ts"]).timestamp()} for line in lines if line["event"] == event
+            line | {"at": datetime.fromisoformat(line["ts"]).timestamp()}
+            for line in lines
+            if line["event"] == event
         ]
 
     def log_text(self) -> str:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ class Reply:
     document: dict[str, Any]
     began: float  # unix time, as in the backend's log
     ended: float
+    camera: str = ""
 
     @property
     def took_s(self) -> float:
@@ -81,7 +82,9 @@ class Caller:
             self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
         self._writer.write(self.request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])
+        }
         body = await self._reader.readexactly(int(headers["content-length"]))
         if headers.get("connection") == "close":
             self.hang_up()
@@ -93,11 +96,11 @@ class Caller:
             self._writer = None
 
 
-async def ask(url: str, query: str = "", patience_s: float = PATIENCE_S, image: bytes = JPEG) -> Reply:
+async def ask(url: str, camera: str = "", image: bytes = JPEG) -> Reply:
     """Once, on a connection of its own."""
-    caller = Caller(url, f"/api/detect{query}", image)
+    caller = Caller(url, f"/api/detect?camera={camera}", image)
     try:
-        return await caller.ask(patience_s)
+        return replace(await caller.ask(), camera=camera)
     finally:
         caller.hang_up()
 
@@ -109,8 +112,7 @@ async def ask_often(url: str, times: int, callers: int = 4, path: str = "/api/de
 
     async def call() -> None:
         caller = Caller(url, path)
-        for _ in left:
-            replies.append(await caller.ask())
+        replies.extend([await caller.ask() for _ in left])
         caller.hang_up()
 
     await asyncio.gather(*(call() for _ in range(callers)))
@@ -124,17 +126,17 @@ class Load:
     replies: list[Reply] = field(default_factory=list)
     by_caller: dict[int, list[Reply]] = field(default_factory=dict)
 
-    def since(self, moment: float) -> list[Reply]:
-        return [reply for reply in self.replies if reply.began >= moment]
+    async def until_served_by(self, side: str) -> None:
+        await self.until_all(f"200 {side} None")
 
-    async def until_served_by(self, side: str, times: int = 20, timeout_s: float = PATIENCE_S) -> None:
-        """The latest ones, and the first choice."""
-        begun, ends_at = len(self.replies), time.monotonic() + timeout_s
+    async def until_all(self, outcome: str, times: int = 20) -> None:
+        """The latest ones that came from now on."""
+        begun, ends_at = len(self.replies), time.monotonic() + PATIENCE_S
         while True:
-            latest = self.replies[begun:][-times:]
-            if len(latest) == times and all(one.side == side and not one.fallback_reason for one in latest):
+            latest = counted(self.replies[begun:][-times:])
+            if latest == {outcome: times}:
                 return
-            assert time.monotonic() < ends_at, f"not served by {side} alone: {counted(latest)}"
+            assert time.monotonic() < ends_at, f"not {outcome} alone: {latest}"
             await asyncio.sleep(0.02)
 
     async def grown_by(self, replies: int) -> None:
@@ -146,13 +148,17 @@ class Load:
 
 @asynccontextmanager
 async def load(
-    url: str, callers: int = 8, pause_s: float = 0.03, patience_s: float = PATIENCE_S
+    url: str,
+    callers: int = 8,
+    pause_s: float = 0.03,
+    patience_s: float = PATIENCE_S,
+    path: str = "/api/detect",
 ) -> AsyncIterator[Load]:
     made = Load()
     going_on = True
 
     async def call(number: int) -> None:
-        caller = Caller(url, f"/api/detect?camera=cam-{number}")
+        caller = Caller(url, f"{path}?camera=cam-{number}")
         mine = made.by_caller.setdefault(number, [])
         while going_on:
             reply = await caller.ask(patience_s)
