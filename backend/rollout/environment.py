@@ -116,6 +116,10 @@ class EnvironmentWatch:
         before, self.said = self.said, self._together()
         return self.said != before
 
+    def is_current(self) -> bool:
+        """Whether what is said is still what stands there: another worker may have seen the next edit already."""
+        return self._text() == self._settled
+
     def _text(self) -> str | None:
         """Empty for a file that is not there; None where nobody can say, and what was said last stands."""
         self._due_at = self._clock() + self._poll_s

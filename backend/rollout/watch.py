@@ -192,6 +192,8 @@ class Keeper:
         said = self._environment.said.shares
         with self._complaining("what the environment says of the flags waits"):
             with self._last_seen.held():
+                if not self._environment.is_current():
+                    return
                 seen = self._last_seen.read()
                 if seen is not None:
                     self._obey_environment(

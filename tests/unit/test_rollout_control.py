@@ -154,6 +154,16 @@ class TestEnvironment:
         await asyncio.sleep(0.1)
         assert house.who() == ["environment", "environment"]
 
+    async def test_a_worker_that_looks_late_does_not_bring_an_older_value_back(self, house: House) -> None:
+        quick = await house.start("a")
+        slow = await house.start("b", rollout_env_poll_s=0.3)
+        house.say(0.3)
+        await until(lambda: fraction_of(quick) == [0.3])
+        house.say(0.3, "false")  # the slow one obeys this at its first look, and has not seen 0.3 twice yet
+        await until(lambda: reason_of(slow) == "KILL_SWITCH")
+        await asyncio.sleep(0.1)
+        assert house.who() == ["environment", "environment"]
+
     async def test_what_was_edited_while_nobody_ran_is_obeyed_at_the_start(self, house: House) -> None:
         await house.stop(await house.start())
         house.say(0.2)

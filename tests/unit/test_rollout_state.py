@@ -271,6 +271,14 @@ class TestEnvironment:
             assert looked.after(f"TRITON_ENABLED={word}\n", looks=5).kill_switch is (first == "false")
         assert [record.getMessage().count("TRITON_ENABLED") for record in caplog.records] == [1]
 
+    def test_it_knows_when_the_file_has_moved_on(self, env: Path) -> None:
+        looked = Looked(env)
+        assert looked.watch.is_current()
+        looked.after("TRITON_ENABLED=false\n", looks=1)
+        assert not looked.watch.is_current()
+        looked.after("TRITON_ENABLED=false\n", looks=1)
+        assert looked.watch.is_current()
+
     @pytest.mark.parametrize("word", ["nan", "1.5", "-1", "much"])
     def test_a_share_that_cannot_be_read_stays_where_it_was(self, env: Path, word: str) -> None:
         said = Looked(env).after(f"TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION={word}\n")
