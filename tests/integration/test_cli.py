@@ -48,11 +48,13 @@ class Machine:
         )  # fmt: skip
 
     def in_foreground(self, **changed: str) -> subprocess.Popen[str]:
-        """`crossfade up`, read until everything runs."""
+        """`crossfade up`, read until everything runs; `said` is what it said until then."""
         process = subprocess.Popen(
             [PROGRAM, "up"], env={**self.variables, **changed}, stdout=subprocess.PIPE, text=True
         )
+        process.said = ""
         for line in process.stdout:
+            process.said += line
             if "Ctrl-C ends everything" in line:
                 return process
         raise AssertionError(f"up ended with {process.wait()}")
@@ -266,6 +268,9 @@ def test_without_a_backend_the_commands_say_how_to_get_one(machine):
 
 def test_an_up_that_is_ended_by_a_signal_leaves_nothing(small):
     process = small.in_foreground()
+    rows = [line.split() for line in process.said.splitlines()]
+    assert ["yolo26", "triton", "-", "switched", "off", "-", "-"] in rows
+    assert "triton: TRITON_URL=triton.invalid:8001 is not on this machine" in process.said
     process.terminate()
     rest = process.stdout.read()
     assert process.wait(60) == 130, rest
