@@ -1,4 +1,4 @@
-"""bytess in, detections out, and who found them."""
+"""Bytes in, detections out, and who found them."""
 
 from __future__ import annotations
 

@@ -104,6 +104,9 @@ class DetectorClient:
         except asyncio.CancelledError:
             self._tell(request, story, "gone")
             raise
+        except Exception:
+            self._tell(request, story, "failed")
+            raise
         self._tell(request, story, "ok", served)
         return served
 

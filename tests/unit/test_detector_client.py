@@ -268,6 +268,14 @@ async def test_a_transport_that_breaks_its_contract_does_not_take_the_request_wi
     assert (await made.ask()).fallback_reason == "server_error"
 
 
+async def test_a_fault_of_ours_is_counted_as_one():
+    made = heart()
+    made.lane(TRITON).ask = None
+    with pytest.raises(TypeError):
+        await made.ask()
+    assert [one.outcome for one in made.told(RequestEnded)] == ["failed"]
+
+
 async def test_an_observer_that_fails_hurts_nobody():
     def fail(_: object) -> None:
         raise RuntimeError("planned")
