@@ -1,7 +1,7 @@
 """What the backend costs: before sides that answer at once, before a real Triton, and one detect by itself.
 
-    python -m benchmarks.backend            # 8 minutes on 2 cores
-    python -m benchmarks.backend --quick    # a minute; shows that it works, measures nothing worth keeping
+    python -m benchmarks.backend            # 10 minutes on 2 cores
+    python -m benchmarks.backend --quick    # two minutes; shows that it works, measures nothing worth keeping
 
 With fake sides it stands against a bare FastAPI route that receives the same body and says a constant of the same
 size. Before Triton it stands against that Triton, asked directly by the same generator. Its own process does nothing
@@ -35,6 +35,7 @@ from benchmarks.suite import LoadFailedError, told_by
 
 SUITE = "backend-overhead"
 BUILD_S = 300.0  # to export a network, on a slow machine
+TRITON_WINDOW = 3  # times the other windows
 SIZE = "1728x972"  # drawn in these pixels, a scene has 137 KB as a JPEG
 
 _PARTS = TypeAdapter(tuple[Part, ...])
@@ -66,7 +67,7 @@ def measure(settings: Settings, machine: Machine, *, with_triton: bool) -> Repor
 def _before_triton(settings: Settings, folder: Path, pictures: Pictures) -> Measured:
     build(folder / "models")
     sides = real_sides(
-        folder / "models", pictures.paths, folder / "real", 2 * settings.seconds, settings.ceiling_seconds
+        folder / "models", pictures.paths, folder / "real", settings.triton_seconds, settings.ceiling_seconds
     )
     return _visited(sides, settings, pictures, against_triton)
 
@@ -107,7 +108,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--callers", nargs="+", type=whole_number_to(256))
     add("--size", type=size, default=SIZE, help=f"of the pictures; {SIZE} if not said")
-    add("--seconds", type=number_between(0.2, 60), help="of one window; before Triton twice that")
+    add("--seconds", type=number_between(0.2, 60), help="of one window; before Triton three times that")
     add("--rounds", type=whole_number_to(50))
     add("--calls", type=whole_number_to(100_000), help="of one client, in each of 9 repeats")
     add("--without-triton", action="store_true", help="only what needs no model")
@@ -123,6 +124,7 @@ def _settings_of(options: argparse.Namespace) -> Settings:
         callers=tuple(sorted(set(options.callers))),
         size=options.size,
         seconds=options.seconds,
+        triton_seconds=TRITON_WINDOW * options.seconds,
         ceiling_seconds=min(CEILING_S, options.seconds),
         rounds=options.rounds,
         timeout_s=TIMEOUT_S,

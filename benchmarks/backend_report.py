@@ -25,6 +25,7 @@ class Settings:
     callers: tuple[int, ...]
     size: str
     seconds: float  # of one window
+    triton_seconds: float  # the same before Triton: a batch more or less is to be little
     ceiling_seconds: float
     rounds: int
     timeout_s: float

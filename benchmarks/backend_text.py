@@ -41,8 +41,8 @@ def _head(report: Report) -> Iterator[str]:
     yield f"Load average before the start {machine.load_average_1m}; {report.date[:10]}, commit {short(report.commit)}"
     yield (
         f"JPEGs of {jpeg_bytes:,} bytes, closed loop, medians of {settings.rounds} rounds in turns, windows of "
-        f"{settings.seconds:g} s ({2 * settings.seconds:g} s before Triton); CPU us: of all processes that serve it, "
-        "for one request; CPU columns: cores kept busy"
+        f"{settings.seconds:g} s ({settings.triton_seconds:g} s before Triton); CPU us: of all processes that serve "
+        "it, for one request; CPU columns: cores kept busy"
     )
 
 
@@ -93,7 +93,11 @@ def _parts(report: Report) -> Iterator[str]:
     rows = [
         [part.name, _spread(part.cpu_us, 1), f"{part.cpu_us.median / whole:.0%}"] for part in report.parts
     ]
-    rest = ["the rest: values, waiting, memory", number(report.rest_us), f"{report.rest_us / whole:.0%}"]
+    rest = [
+        "the rest: values, waiting, colder caches",
+        number(report.rest_us),
+        f"{report.rest_us / whole:.0%}",
+    ]
     yield from grid([["part", "us", "share"], *rows, rest])
 
 
