@@ -32,7 +32,12 @@ def add_words(commands: Commands) -> None:
                   "  crossfade rollout set --fraction 0.5 --detector yolo26")  # fmt: skip
     change.add_argument("--fraction", type=share, metavar="F", help="of the requests, to Triton: 0 to 1")
     change.add_argument("--detector", help="the fraction is for this one only")
-    change.add_argument("--shadow", type=share, metavar="S", help="of the requests, to be compared: 0 to 1")
+    change.add_argument(
+        "--shadow",
+        type=share,
+        metavar="S",
+        help="of the requests, chosen for the comparison that is to come: 0 to 1",
+    )
     _add(words, "enable", _enable, "the switch on: the fractions hold again")
     _add(words, "disable", _disable, "the switch off: nothing touches Triton")
     _add(words, "rollback", _rollback, "everything back to legacy, acknowledged by every worker")

@@ -46,8 +46,7 @@ def _up_words(commands: Commands) -> None:
     up = add(
         commands, "up", _up, "start both legacy services, Triton and the backend, and try each side",
         "It builds the model repository first if it must, sends a drawn scene through each side and prints what\n"
-        "was found. Triton gets 10 % of the requests, and 10 % are compared, unless the environment or .env says\n"
-        "otherwise.\n"
+        "was found. Triton gets 10 % of the requests, unless the environment or .env says otherwise.\n"
         "  crossfade up                          holds the terminal; Ctrl-C ends everything\n"
         "  crossfade up --detach --wait 180      comes back when all is ready; crossfade down ends it",
     )  # fmt: skip
@@ -193,7 +192,7 @@ def _rollout_line(state: dict[str, Any]) -> str:
     each = ", ".join(f"{name} {share:.0%}" for name, share in sorted(state["effective"].items()))
     switch = "killed by TRITON_ENABLED=false" if state["kill_switch"] else "on" if state["enabled"] else "off"
     stale = ", STALE" if state["stale"] else ""
-    return f"rollout  Triton is {switch}: {each}; {state['shadow']:.0%} compared (version {state['version']}{stale})"
+    return f"rollout  Triton is {switch}: {each} (version {state['version']}{stale})"
 
 
 def _logs(args: argparse.Namespace, settings: Settings) -> int:

@@ -122,7 +122,7 @@ def test_status_tells_each_part_and_where_the_rollout_stands(stack):
     told = json.loads(stack.run("status", "--json").stdout)
     assert told["well"] is True
     assert [part["name"] for part in told["parts"]] == list(PARTS)
-    assert told["rollout"]["shadow"] == 0.1
+    assert told["rollout"]["shadow"] == 0.0
 
 
 @pytest.mark.parametrize("side", ["legacy", "triton"])

@@ -83,11 +83,12 @@ def test_a_legacy_service_elsewhere_is_refused_unless_legacy_is_off(planned):
 
 
 def test_each_first_value_gives_way_to_what_was_said(planned, tmp_path):
-    (tmp_path / ".env").write_text("TRITON_SHADOW_FRACTION=0\n")
-    given = planned(TRITON_TRAFFIC_FRACTION="0.3")["backend"].variables
+    assert first_values(read_settings()) == {"TRITON_ENABLED": "true", "TRITON_TRAFFIC_FRACTION": "0.1"}
+    (tmp_path / ".env").write_text("TRITON_TRAFFIC_FRACTION=0\n")
+    given = planned()["backend"].variables
     assert given["TRITON_ENABLED"] == "true"
     assert "TRITON_TRAFFIC_FRACTION" not in given
-    assert "TRITON_SHADOW_FRACTION" not in given
+    assert "TRITON_ENABLED" not in planned(TRITON_ENABLED="true")["backend"].variables
 
 
 def test_without_legacy_nobody_is_given_a_tenth(planned):
