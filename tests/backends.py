@@ -61,8 +61,7 @@ class Backend:
     @property
     def workers(self) -> list[int]:
         """The processes that serve, where it was started with several."""
-        children = psutil.Process(self.pid).children()
-        return [child.pid for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+        return [child.pid for child in psutil.Process(self.pid).children() if _serves(child)]
 
     @property
     def admin(self) -> dict[str, str]:
@@ -160,6 +159,13 @@ class Backend:
         names = {name.upper() for name in Settings.model_fields}
         ours = {name: value for name, value in os.environ.items() if name.upper() not in names}
         return ours | self.variables | {"CROSSFADE_VAR": str(self.var), "PORT": str(self.port)}
+
+
+def _serves(child: psutil.Process) -> bool:
+    try:
+        return "resource_tracker" not in " ".join(child.cmdline())
+    except psutil.Error:  # it is dead
+        return False
 
 
 @contextmanager
