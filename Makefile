@@ -43,6 +43,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.baseline
 	$(BIN)/python -m benchmarks.triton
 	$(BIN)/python -m benchmarks.client
+	$(BIN)/python -m benchmarks.backend
 
 docs chaos soak browser:
 	@echo "make $@: not built yet; see 'What is here, what is to come' in README.md" >&2; exit 1

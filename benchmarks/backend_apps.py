@@ -18,12 +18,11 @@ import uvicorn
 from fastapi import FastAPI, Request, Response, UploadFile
 
 from ai.core.detections import Detections
+from backend import main as composed
 from backend.api import answers
-from backend.main import create_app
 from backend.rollout.decision import Decision
 from backend.serve import KEEP_ALIVE_S
 from backend.services.request import Served
-from backend.settings import read_settings
 from backend.sides import SIDES, TRITON, Side
 from backend.transports.base import Found
 from backend.transports.fake import FakeTransport
@@ -56,7 +55,7 @@ SERVED: dict[str, Any] = {
 
 
 def backend() -> FastAPI:
-    return create_app(read_settings(), sides())
+    return composed.app(sides())
 
 
 def sides() -> Mapping[Side, FakeTransport]:
