@@ -20,8 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import scripted
-from tests.backends import Backend, running_backend
+from tests.backends import Backend, quick_model, running_backend
 from tests.callers import PATIENCE_S, Caller, Reply, ask, ask_often, counted, load
 from tests.http_servers import drips, raw_server, says
 from tests.legacy_process import legacy_process
@@ -34,7 +33,7 @@ TO_TRITON = {"TRITON_ENABLED": "true", "TRITON_TRAFFIC_FRACTION": "1"}
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTriton]:
     repository = tmp_path_factory.mktemp("models")
-    scripted.jpeg(repository, "yolo26_jpeg", max_batch=8, queue_size=64)
+    quick_model(repository, "yolo26_jpeg")
     with running_triton(repository) as server:
         yield server
         server.kill()

@@ -21,11 +21,11 @@ import pytest
 
 from ai.core.sample import sample_jpeg
 from tests import scripted
-from tests.backends import CLOSED, Backend, running_backend
+from tests.backends import CLOSED, Backend, quick_model, running_backend
 from tests.callers import Load, Reply, ask, ask_often, counted, load
 from tests.legacy_process import legacy_process
 from tests.services import Service
-from tests.tritons import RunningTriton, python_model, running_triton
+from tests.tritons import RunningTriton, running_triton
 
 MODEL, WRONG_FROM_THE_START = "yolo26_jpeg", "rtdetr_jpeg"
 TO_TRITON = {"TRITON_ENABLED": "true", "TRITON_TRAFFIC_FRACTION": "1"}
@@ -36,8 +36,8 @@ CLOCKS_S = 0.01  # between a line of the log and what it tells of
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTriton]:
     repository = tmp_path_factory.mktemp("models")
-    good_model(repository)
-    model(repository, WRONG_FROM_THE_START, input_name="picture")
+    quick_model(repository, MODEL)
+    quick_model(repository, WRONG_FROM_THE_START, input_name="picture")
     with running_triton(repository) as server:
         yield server
         server.kill()
@@ -54,30 +54,6 @@ def backend(triton: RunningTriton, legacy: Service) -> Iterator[Backend]:
     """At 100 % Triton."""
     with running_backend(legacy=legacy, triton=triton, **TO_TRITON) as backend:
         yield backend
-
-
-def good_model(repository: Path, version: int = 1) -> None:
-    scripted.jpeg(repository, MODEL, max_batch=8, queue_size=64, version=version)
-
-
-def model(
-    repository: Path,
-    name: str,
-    input_name: str = "image",
-    input_type: str = "UINT8",
-    output_type: str = "FP32",
-) -> None:
-    """As the good one, but for a name or a type."""
-    config = f"""
-        max_batch_size: 8
-        input {{ name: "{input_name}" data_type: TYPE_{input_type} dims: [-1] allow_ragged_batch: true }}
-        output {{ name: "detections" data_type: TYPE_{output_type} dims: [5, 6] }}
-        output {{ name: "image_size" data_type: TYPE_INT32 dims: [2] }}
-        {scripted.carried(scripted.SPEC)}
-    """
-    numpy_type = {"FP32": "float32", "INT32": "int32"}[output_type]
-    code = scripted.CODE.replace('"image")', f'"{input_name}")').replace("np.float32", f"np.{numpy_type}")
-    python_model(repository, name, code, config)
 
 
 # --- Triton fails, in every way that it has ---------------------------------------------------------------
@@ -128,7 +104,7 @@ async def load_again(triton: RunningTriton) -> None:
 
 FAULTS: dict[str, tuple[Any, Any, set[str]]] = {
     "kill -9": (kill_9, restart, {"unavailable"}),
-    "SIGTERM": (sigterm, restart, {"unavailable"}),
+    "SIGTERM": (sigterm, restart, {"unavailable", "model_not_found"}),  # it unloads its models while it ends
     "SIGSTOP": (stand_still, go_on, {"deadline_exceeded"}),
     "a dead stub": (kill_the_stub, kill_and_restart, {"server_error", "deadline_exceeded"}),
     "unloaded": (unload, load_again, {"model_not_found"}),
@@ -206,13 +182,14 @@ async def test_what_callers_are_answered_meanwhile_is_what_the_true_legacy_model
 
 MISFITS: dict[str, tuple[Callable[[Path], Any], set[str]]] = {
     "an input of another name": (
-        lambda repository: model(repository, MODEL, input_name="picture"), {"refused", "model_not_found"},
+        lambda repository: quick_model(repository, MODEL, input_name="picture"), {"refused", "model_not_found"},
     ),
     "an input of another type": (
-        lambda repository: model(repository, MODEL, input_type="FP32"), {"refused", "model_not_found"},
+        lambda repository: quick_model(repository, MODEL, input_type="FP32"), {"refused", "model_not_found"},
     ),
     "an output of another type": (
-        lambda repository: model(repository, MODEL, output_type="INT32"), {"invalid_model_output", "model_not_found"},
+        lambda repository: quick_model(repository, MODEL, output_type="INT32"),
+        {"invalid_model_output", "model_not_found"},
     ),
     "no version": (lambda repository: shutil.rmtree(repository / MODEL / "1"), {"model_not_found"}),
 }  # fmt: skip
@@ -263,7 +240,7 @@ async def put_back(triton: RunningTriton) -> AsyncIterator[None]:
         yield
     finally:
         shutil.rmtree(triton.repository / MODEL)
-        good_model(triton.repository)
+        quick_model(triton.repository, MODEL)
         await unload(triton)
         await load_again(triton)
 

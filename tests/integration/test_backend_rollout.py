@@ -6,12 +6,12 @@ import asyncio
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests import scripted
-from tests.backends import Backend, running_backend
+from tests.backends import Backend, quick_model, running_backend
 from tests.callers import NO_ANSWER, ask, ask_often, counted, load
 from tests.legacy_process import legacy_process
 from tests.services import Service
@@ -28,7 +28,7 @@ WORKERS = 2
 @pytest.fixture(scope="module")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTriton]:
     repository = tmp_path_factory.mktemp("models")
-    scripted.jpeg(repository, MODEL, max_batch=8, queue_size=64)
+    quick_model(repository, MODEL)
     with running_triton(repository) as server:
         yield server
         server.kill()
@@ -74,11 +74,11 @@ async def test_both_workers_obey_a_change_within_a_second(backend: Backend) -> N
         obeyed_after_s(backend, says(0.0), effective=0.0),
         obeyed_after_s(backend, says(1.0), effective=1.0),
     ]
-    assert await sides_on_fresh_connections(backend) == {("triton", "FRACTION")}
+    assert await served_on_fresh_connections(backend) == {("triton", "FRACTION", None): 40}
     took_s.append(obeyed_after_s(backend, says(1.0, "false"), effective=0.0))
-    assert await sides_on_fresh_connections(backend) == {("legacy", "KILL_SWITCH")}
+    assert await served_on_fresh_connections(backend) == {("legacy", "KILL_SWITCH", None): 40}
     took_s.append(obeyed_after_s(backend, says(1.0), effective=1.0))
-    assert await sides_on_fresh_connections(backend) == {("triton", "FRACTION")}
+    assert await served_on_fresh_connections(backend) == {("triton", "FRACTION", None): 40}
     print("obeyed by both after", ", ".join(f"{one:.2f} s" for one in took_s))
     assert max(took_s) < PROMISE_S
 
@@ -98,9 +98,11 @@ def obeyed_after_s(backend: Backend, change: Callable[[], object], *, effective:
     return obeying()[WORKERS - 1] - since
 
 
-async def sides_on_fresh_connections(backend: Backend) -> set[tuple[str | None, str]]:
+async def served_on_fresh_connections(backend: Backend) -> dict[tuple[str | None, str, str | None], int]:
     replies = await asyncio.gather(*(ask(backend.url) for _ in range(40)))
-    return {(reply.side, reply.document["served_by"]["reason"]) for reply in replies}
+    return Counter(
+        (reply.side, reply.document["served_by"]["reason"], reply.fallback_reason) for reply in replies
+    )
 
 
 # --- a rollback, and whatever comes after it --------------------------------------------------------------
