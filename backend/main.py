@@ -33,6 +33,7 @@ from backend.services.lanes import Crowd, Lane
 from backend.services.pace import Pace
 from backend.services.probe import Prober
 from backend.services.retry import RetryBudget
+from backend.services.room import Room
 from backend.services.typical import Typical
 from backend.settings import DETECTORS, Settings, read_settings
 from backend.sides import LEGACY, SIDES, TRITON, Side
@@ -58,6 +59,7 @@ def app(transports: Transports | None = None) -> FastAPI:
 
 def create_app(settings: Settings, transports: Transports | None = None) -> FastAPI:
     """`transports` stand in for the real sides; they are the caller's to close."""
+    _require_sound(settings)
 
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
@@ -68,6 +70,26 @@ def create_app(settings: Settings, transports: Transports | None = None) -> Fast
     return create_api(lifespan)
 
 
+def require_startable(settings: Settings) -> None:
+    """BadSetting for what would end each worker as it starts: said once, before there are any."""
+    _require_sound(settings)
+    if not settings.legacy_enabled:
+        asyncio.run(_require_served(settings))
+
+
+def _require_sound(settings: Settings) -> None:
+    """What the settings' own types cannot see."""
+    Keys.of(settings)
+    _thresholds(settings)
+
+
+async def _require_served(settings: Settings) -> None:
+    """Without legacy the state that is stored must leave requests to nobody else."""
+    rollout = Rollout.opened(settings, told(), workers.worker_id())
+    await rollout.start()
+    await rollout.stop()
+
+
 async def _composed(settings: Settings, transports: Transports | None, stack: AsyncExitStack) -> Parts:
     """What is entered last ends first: callers, then probes, then connections, then the flags and the log."""
     directory = workers.metrics_directory(settings.crossfade_var)
@@ -75,7 +97,6 @@ async def _composed(settings: Settings, transports: Transports | None, stack: As
 
     metrics = Metrics(directory)
     observe = told(metrics, _log(settings, stack))
-    keys = Keys.of(settings)
     rollout = Rollout.opened(settings, observe, workers.worker_id())
     await rollout.start()
     stack.push_async_callback(rollout.stop)
@@ -85,7 +106,7 @@ async def _composed(settings: Settings, transports: Transports | None, stack: As
     stack.push_async_callback(prober.close)
     for work in (prober.run(), _measuring(client)):
         stack.push_async_callback(_ended, asyncio.create_task(work))
-    return Parts.of(settings, client, rollout, keys, metrics)
+    return Parts.of(settings, client, rollout, Keys.of(settings), metrics)
 
 
 def _log(settings: Settings, stack: AsyncExitStack) -> RequestLog:
@@ -157,6 +178,7 @@ def _lanes(settings: Settings, sides: Transports, observe: Observer) -> Lanes:
             admission=Admission(places[side], time.monotonic),
             pace=Pace(time.monotonic),
             typical=Typical(settings.abandoned_attempt_s),
+            room=Room(),
             longest_s=settings.detect_deadline_s,
             crowd=crowds[side],
             observe=observe,

@@ -7,6 +7,7 @@ import sys
 import uvicorn
 
 from ai.core.errors import BadSetting
+from backend.main import require_startable
 from backend.settings import read_settings
 
 KEEP_ALIVE_S = (
@@ -18,6 +19,7 @@ _WORKER_PATIENCE_S = 30  # a worker that only got no processor for a while is no
 def main() -> None:
     try:
         settings = read_settings()
+        require_startable(settings)
     except BadSetting as error:
         sys.exit(str(error))
     uvicorn.run(

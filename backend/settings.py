@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     rollout_env_poll_s: Seconds = 0.25  # … and whether .env did
     rollout_heartbeat_s: Seconds = 1.0
     rollout_ack_s: Seconds = 1.0  # how long a rollback waits for every live worker
-    quota_window_s: Seconds = 60.0  # of traffic, from which the cameras of camera-quota are chosen
+    quota_window_s: Seconds = 300.0  # of traffic, from which the cameras of camera-quota are chosen
 
     # --- failing well -------------------------------------------------------------------------------------
     detect_deadline_s: Seconds = 5.0

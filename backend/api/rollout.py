@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -44,6 +44,7 @@ async def change(request: Request) -> Response:
     patch = await _fields(request, parts)
     reason = _reason(patch.pop("reason", ""))
     _require_changeable(patch)
+    _require_known(patch.get("overrides"), parts.client.detectors)
     state = await parts.rollout.change(patch, who=name, reason=reason, version=version)
     return _state(request, parts, state)
 
@@ -108,6 +109,15 @@ def _reason(value: object) -> str:
     if not isinstance(value, str) or len(value) > MAX_REASON_CHARS:
         raise Problem(422, f"reason must be a text of at most {MAX_REASON_CHARS} signs")
     return value
+
+
+def _require_known(overrides: object, detectors: Sequence[str]) -> None:
+    """A slip in a name would read as obeyed, and change nothing."""
+    unknown = sorted(map(str, overrides.keys() - set(detectors))) if isinstance(overrides, Mapping) else []
+    if unknown:
+        raise Problem(
+            422, f"overrides: there is no detector {unknown[0][:40]!r}; there are {', '.join(detectors)}"
+        )
 
 
 def _require_changeable(patch: Mapping[str, Any]) -> None:

@@ -60,4 +60,8 @@ def _cut(name: str, value: object) -> object:
         return value
     if name == TRACE:
         return value[-MAX_TRACE_CHARS:]  # its end says what happened
-    return value if len(value) <= MAX_VALUE_CHARS else value[:MAX_VALUE_CHARS] + "…"
+    if len(value) <= MAX_VALUE_CHARS:
+        return value
+    if value.startswith("Traceback"):
+        return "…" + value[-MAX_VALUE_CHARS:]
+    return value[:MAX_VALUE_CHARS] + "…"

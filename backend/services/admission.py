@@ -37,7 +37,7 @@ _STRANGERS = "\0strangers"  # one camera, as far as turns go
 class Admission:
     def __init__(self, limit: int, clock: Clock = time.monotonic) -> None:
         self.count = 0
-        self._limit, self._clock = limit, clock
+        self.limit, self._clock = limit, clock
         self._held: dict[str, int] = {}  # camera → its places
         self._cameras = _Cameras()
         self._turns = _Turns()
@@ -47,7 +47,7 @@ class Admission:
     def refusal(self, camera: str, places: int | None = None) -> Refusal | None:
         """Why not, if it cannot have a place; `places`: all that there are just now, where less than the limit."""
         now = self._clock()
-        places = self._limit if places is None else min(places, self._limit)
+        places = self.limit if places is None else min(places, self.limit)
         free = places - self.count
         self._turns.look(now)
         who = self._cameras.heard(camera, self._turns.round)

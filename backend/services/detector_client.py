@@ -142,7 +142,7 @@ class DetectorClient:
     async def _serve(self, request: Request, story: Story) -> Served:
         """The way of a request."""
         order = self._order(request)
-        for position, side in enumerate(order):
+        for position, side in enumerate(order):  # grows where the flag moves meanwhile
             if story.failures:
                 self._observe(
                     FellBack(request.detector, order[position - 1], side, story.failures[-1].reason)
@@ -154,6 +154,7 @@ class DetectorClient:
                 )
             except (Barred, BackendError) as error:
                 story.failed(side, error)
+                order += self._decided_anew(request, order, story)
                 continue
             now = self._clock()
             return Served(
@@ -166,16 +167,18 @@ class DetectorClient:
         """One side, as often as it may be retried."""
         lane = self._lanes[request.detector, side]
         self._budgets[side].asked()
-        retries_left = self._policy.max_retries
+        retries_left, lost = self._policy.max_retries, None
         while True:
-            self._require_open(request, lane, until)
+            self._require_open(request, lane, until, lost)
+            if lost is not None:
+                self._observe(Retried(lane.detector, side))
             story.attempts += 1
             try:
                 return await lane.ask(self._question(request, until), request.camera)
             except BackendError as error:
                 if not (error.retryable and retries_left and self._may_retry(lane)):
                     raise
-            retries_left -= 1
+                retries_left, lost = retries_left - 1, error
             await asyncio.sleep(min(backoff_s(self._chance), until.left_s()))
 
     # --- before it is asked -------------------------------------------------------------------------------
@@ -214,14 +217,20 @@ class DetectorClient:
         if (detector, decision.backend) not in self._lanes:
             raise SideOff(f"The configuration has no {decision.backend} side for {detector}.")
 
-    def _order(self, request: Request) -> tuple[Side, ...]:
+    def _order(self, request: Request) -> list[Side]:
         """Who may be asked, the first choice first."""
         first = request.decision.backend
         sides = (first,) if request.is_forced else (first, *self._policy.fallbacks[first])
-        return tuple(
+        return [
             side for side in sides
             if (request.detector, side) in self._lanes and (side == LEGACY or request.decision.triton_on)
-        )  # fmt: skip
+        ]  # fmt: skip
+
+    def _decided_anew(self, request: Request, order: Sequence[Side], story: Story) -> list[Side]:
+        """A flag that moved away from Triton is a decision for legacy, whatever FALLBACK says of failures."""
+        moved = story.failures[-1].reason == "flag_changed"
+        known = (request.detector, LEGACY) in self._lanes and LEGACY not in order
+        return [LEGACY] if moved and known and not request.is_forced else []
 
     def _until(self, request: Request, side: Side, others: Sequence[Side]) -> Deadline:
         """Triton leaves time for who could be asked after it; who comes last, or is legacy, may use all of it."""
@@ -232,24 +241,26 @@ class DetectorClient:
             until = until.share(self._policy.triton_share)
         return until.no_later_than(self._policy.timeouts_s[side])
 
-    def _require_open(self, request: Request, lane: Lane, until: Deadline) -> None:
-        """Asked before every single attempt: the flag may have moved, and time may have passed."""
+    def _require_open(self, request: Request, lane: Lane, until: Deadline, lost: BackendError | None) -> None:
+        """Asked before every single attempt: the flag may have moved, and time may have passed. What keeps a retry
+        away hides nothing of why there would have been one."""
         if lane.side == TRITON and not self._may_touch_triton(request):
             raise Barred("flag_changed")
         left_s = until.left_s()
         if left_s < _NO_TIME_S:
-            raise DeadlineExceeded("No time was left to ask.")
+            raise lost or DeadlineExceeded("No time was left to ask.")
         barrier = lane.barrier(request.camera, left_s)
         if barrier is not None and not (request.is_forced and barrier == "breaker_open"):
-            raise Barred(barrier)
+            raise lost or Barred(barrier)
 
     def _may_touch_triton(self, request: Request) -> bool:
         return self._flags.still(request.decision, request.detector, request.camera, request.info.request_id)
 
     def _may_retry(self, lane: Lane) -> bool:
-        event = Retried if self._budgets[lane.side].take() else RetryBudgetExhausted
-        self._observe(event(lane.detector, lane.side))
-        return event is Retried
+        if self._budgets[lane.side].take():
+            return True
+        self._observe(RetryBudgetExhausted(lane.detector, lane.side))
+        return False
 
     @staticmethod
     def _question(request: Request, until: Deadline) -> Ask:
@@ -283,7 +294,8 @@ class DetectorClient:
         """Tell how well legacy could carry everything."""
         for detector in self.detectors:
             legacy = self._lanes.get((detector, LEGACY))
-            capacity = legacy.pace.capacity_per_s if legacy is not None else 0.0
+            serves = legacy is not None and legacy.can_serve
+            capacity = legacy.pace.capacity_per_s if legacy and serves else 0.0
             ratio = headroom(capacity, self._demand[detector].per_s)
             if ratio is not None:
                 self._observe(HeadroomMeasured(detector, ratio))

@@ -14,6 +14,7 @@ from backend.services.admission import Admission
 from backend.services.attempt import LATE, OK, Attempt
 from backend.services.breaker import Breaker
 from backend.services.pace import Pace
+from backend.services.room import Room
 from backend.services.typical import Typical
 from backend.sides import Side
 from backend.transports.base import Ask, Found, Transport
@@ -22,6 +23,7 @@ Barrier = Literal["breaker_open", "full", "share", "pace"]
 NO_CAMERA = ""
 START_S = 60.0  # for a side to be heard the first time, before the probes call it dead
 LEAST_PLACES = 2  # a guess keeps no side from being asked at all
+COLD_PLACES = 16  # while the pace is unknown
 USED_TIME = 0.8  # of what is left to a caller: the pace is a guess
 
 
@@ -59,6 +61,7 @@ class Lane:
         admission: Admission,
         pace: Pace,
         typical: Typical,
+        room: Room,
         longest_s: float,
         crowd: Crowd,
         observe: Observer,
@@ -69,11 +72,13 @@ class Lane:
         self.breaker = breaker
         self.pace = pace
         self.heard = False
+        self.asked_at = -math.inf  # since its side was last put to rest
         self._allowed = False
         self._allowed_at = -math.inf
         self._transport = transport
         self._admission = admission
         self._typical = typical
+        self._room = room
         self._longest_s = longest_s
         self._crowd = crowd
         self._observe = observe
@@ -119,17 +124,17 @@ class Lane:
         if refusal is None:
             return None
         barrier: Literal["full", "share", "pace"] = (
-            "pace" if refusal == "full" and places is not None else refusal
+            "pace" if refusal == "full" and self.in_flight < self._admission.limit else refusal
         )
         self._observe(Shed(self.side, barrier))
         return barrier
 
-    def _places(self, left_s: float) -> int | None:
-        """As many as are answered in time at the pace of late; None where nobody knows."""
+    def _places(self, left_s: float) -> int:
+        """As many as are answered in time, as far as anybody knows."""
         capacity_per_s = self.pace.capacity_per_s
         if capacity_per_s is None:
-            return None
-        return max(LEAST_PLACES, int(capacity_per_s * left_s * USED_TIME))
+            return COLD_PLACES
+        return max(LEAST_PLACES, int(capacity_per_s * left_s * USED_TIME), self._room.places(left_s))
 
     async def ask(self, ask: Ask, camera: str | None) -> Found:
         """The answer, waited for no longer than `ask.timeout_s`; raises BackendError. There must be no barrier."""
@@ -169,17 +174,20 @@ class Lane:
         self, ask: Ask, camera: str, generation: int | None, least_s: float, *, synthetic: bool = False
     ) -> Found:
         """`generation` is the breaker's; without one the attempt does not count there."""
+        beside = self.in_flight
         self._admission.enter(camera)
         self._crowd.add(1)
         self.pace.started()
 
-        started = self._clock()
+        self.asked_at = started = self._clock()
 
         def ended(code: str, counts: bool, duration_s: float) -> None:
-            self._left(camera, code == OK, duration_s)
-            if generation is not None and (code == OK or (counts and self._is_to_blame(synthetic))):
-                slow = code == LATE and self._answered_at > started
-                self.breaker.ended(generation, code == OK, in_a_row=not slow)
+            busy = code == LATE and self._answered_at > started
+            if code == OK or (
+                counts and self._is_to_blame(synthetic) and not (busy and self._is_usual(duration_s))
+            ):
+                self._count(generation, code == OK, in_a_row=not busy)
+            self._left(camera, code == OK, duration_s, beside)
             self._observe(Attempted(self.detector, self.side, code, duration_s, synthetic))
 
         return await Attempt(self._transport, ask, least_s, ended).answer(self._keep)
@@ -188,7 +196,15 @@ class Lane:
         """Not for what it was cut off from, and not while it may be starting, if nobody but a probe noticed."""
         return self.allowed and not (synthetic and self.is_starting)
 
-    def _left(self, camera: str, answered: bool, duration_s: float) -> None:
+    def _is_usual(self, duration_s: float) -> bool:
+        """Others wait about as long for their answers: that is load, and no sign of death."""
+        return duration_s <= self._typical.bound_s
+
+    def _count(self, generation: int | None, succeeded: bool, in_a_row: bool) -> None:
+        if generation is not None:
+            self.breaker.ended(generation, succeeded, in_a_row)
+
+    def _left(self, camera: str, answered: bool, duration_s: float, beside: int) -> None:
         self._admission.leave(camera)
         self._crowd.add(-1)
         self.pace.ended(answered)
@@ -196,6 +212,7 @@ class Lane:
             self.heard = True
             self._answered_at = self._clock()
             self._typical.succeeded(duration_s)
+            self._room.answered(duration_s, beside)
 
     def _keep(self, task: asyncio.Task[Found]) -> None:
         self._under_way.add(task)

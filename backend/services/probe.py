@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+import math
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from ai.core.sample import sample_jpeg
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
 AGAIN_S = 1.0  # after a probe of a closed lane that failed
-LET_END_S = 5.0  # for attempts under way when a side is no longer anybody's choice, but is not switched off
+LET_END_S = 5.0  # for attempts under way on a side that is nobody's choice any more, but is not switched off
 
 Reachable = Callable[[str], frozenset[Side]]
 
@@ -35,7 +36,7 @@ class Prober:
         clock: Callable[[], float],
     ) -> None:
         self._lanes = tuple(lanes)
-        self._sides = {side: _Rest(transport) for side, transport in transports.items()}
+        self._sides = transports
         self._reachable = reachable
         self._switched_off = switched_off
         self._idle_s = idle_s
@@ -44,11 +45,14 @@ class Prober:
         self._sample = sample_jpeg()
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[Lane] = set()
-        self._not_before: dict[Lane, float] = {}
+        self._again_at: dict[Lane, float] = {}
 
     async def run(self) -> None:
         while True:
-            self.tick()
+            try:
+                self.tick()
+            except Exception:
+                logger.exception("the sides could not be looked at")
             await asyncio.sleep(TICK_S)
 
     def tick(self) -> None:
@@ -62,14 +66,19 @@ class Prober:
         for lane in self._lanes:
             if lane.allowed != (allowed := lane.side in self._reachable(lane.detector)):
                 lane.allowed = allowed
-        for side, rest in self._sides.items():
-            lanes = [lane for lane in self._lanes if lane.side == side]
-            if any(lane.allowed for lane in lanes):
-                rest.is_wanted()
-            elif rest.is_due(
-                self._clock(), self._switched_off(side) or not any(lane.in_flight for lane in lanes)
-            ):
-                self._start(rest.begin())
+        for side, transport in self._sides.items():
+            self._let_rest(transport, [lane for lane in self._lanes if lane.side == side])
+
+    def _let_rest(self, transport: Transport, lanes: Sequence[Lane]) -> None:
+        """End the connections of a side that nobody is sent to, once after each time that it was asked."""
+        asked_at = max((lane.asked_at for lane in lanes), default=-math.inf)
+        if asked_at == -math.inf or any(lane.allowed for lane in lanes):
+            return
+        at_once = self._switched_off(lanes[0].side) or not any(lane.in_flight for lane in lanes)
+        if at_once or self._clock() - asked_at > LET_END_S:
+            for lane in lanes:
+                lane.asked_at = -math.inf
+            self._start(transport.rest())
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -81,18 +90,21 @@ class Prober:
             generation = lane.breaker.probe()
             if generation is not None:
                 self._ask_alone(lane, lane.heal(self._question(lane), generation))
-        elif self._is_idle(lane):
+        elif self._is_due(lane):
             self._ask_alone(lane, self._listen(lane))
 
-    def _is_idle(self, lane: Lane) -> bool:
-        now = self._clock()
-        return now >= self._not_before.get(lane, now) and (
-            not lane.heard or now - lane.breaker.heard_at > self._idle_s
-        )
+    def _is_due(self, lane: Lane) -> bool:
+        now, again_at = self._clock(), self._again_at.get(lane)
+        if again_at is not None:
+            return now >= again_at
+        return not lane.heard or now - lane.breaker.heard_at > self._idle_s
 
     async def _listen(self, lane: Lane) -> None:
-        if not await lane.probe(self._question(lane)):
-            self._not_before[lane] = self._clock() + AGAIN_S
+        """Asked again soon until it answers, or until its breaker opens."""
+        if await lane.probe(self._question(lane)):
+            self._again_at.pop(lane, None)
+        else:
+            self._again_at[lane] = self._clock() + AGAIN_S
 
     def _question(self, lane: Lane) -> Ask:
         return Ask(lane.detector, self._sample, self._timeout_s, request_id="crossfade-probe", priority=1)
@@ -107,24 +119,3 @@ class Prober:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-class _Rest:
-    """Puts a transport to rest once, when nobody can want it."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._resting = False
-        self._unwanted_since: float | None = None
-
-    def is_wanted(self) -> None:
-        self._resting, self._unwanted_since = False, None
-
-    def is_due(self, now: float, at_once: bool) -> bool:
-        if self._unwanted_since is None:
-            self._unwanted_since = now
-        return not self._resting and (at_once or now - self._unwanted_since > LET_END_S)
-
-    async def begin(self) -> None:
-        self._resting = True
-        await self._transport.rest()

@@ -298,6 +298,7 @@ async def test_a_change_of_nothing_seen_is_428(api):
         ({"pins": {"porch": "elsewhere"}}, "legacy or triton"),
         ({"pins": [1]}, "a table"),
         ({"overrides": {"yolo26": -1}}, "overrides.yolo26"),
+        ({"overrides": {"yolo": 0}}, "there are rtdetr, yolo26"),
         ({"version": 7}, "'version' cannot be changed"),
         ({"colour": 1, "fraction": 0.5}, "'colour' cannot be changed"),
         ({"reason": "only this"}, "nothing is to be changed"),

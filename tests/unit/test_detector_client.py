@@ -21,7 +21,16 @@ from ai.core.errors import (
     ServerError,
     Unavailable,
 )
-from backend.observe.events import BreakerMoved, FellBack, InFlight, RequestEnded, Retried, Shed, told
+from backend.observe.events import (
+    BreakerMoved,
+    FellBack,
+    HeadroomMeasured,
+    InFlight,
+    RequestEnded,
+    Retried,
+    Shed,
+    told,
+)
 from backend.rollout.flags import View
 from backend.rollout.state import RolloutState
 from backend.services.deadline import Deadline
@@ -301,6 +310,24 @@ async def test_a_flag_that_moves_between_two_tries_ends_the_tries():
     assert (served.backend, falling.calls) == (LEGACY, 1)
 
 
+async def test_a_flag_that_moves_away_leads_to_legacy_whatever_fallback_says():
+    made = heart(fallback="none")
+
+    class Falling(FakeTransport):
+        async def detect(self, ask: Ask) -> Found:
+            made.show(fraction=0.0)
+            raise Unavailable("planned")
+
+    made.lane(TRITON)._transport = Falling()
+    assert (await made.ask()).backend == LEGACY
+
+
+async def test_what_keeps_a_retry_away_hides_nothing():
+    made = heart(triton=failing(Unavailable), breaker_failures=1)
+    assert (await made.ask()).fallback_reason == "unavailable"
+    assert made.told(Retried) == [], "there was none"
+
+
 @pytest.mark.parametrize("change", [{"kill_switch": True}, {"enabled": False}])
 async def test_a_switched_off_triton_is_nobodys_fallback(change):
     made = heart(legacy=failing(ServerError), fallback="both", fraction=0.0)
@@ -490,6 +517,69 @@ async def test_under_too_much_load_legacy_keeps_its_goodput_and_every_camera_is_
     assert min(served.values()) >= 0.5 * max(served.values())
 
 
+async def test_a_first_crowd_does_not_make_a_healthy_legacy_look_dead():
+    """Nobody knows its pace yet, and most of the crowd has too little time."""
+    made = heart(OneByOne(per_s=20), fraction=0.0)
+    outcomes = await asyncio.gather(
+        *(made.ask(deadline=Deadline.after(0.5), camera=f"camera-{n}") for n in range(40)),
+        return_exceptions=True,
+    )
+    assert any(not isinstance(one, BaseException) for one in outcomes)
+    await settled(made)
+    assert made.told(BreakerMoved) == []
+
+
+async def test_half_of_the_answers_missing_is_not_taken_for_load():
+    """Quick answers beside it say that what does not come will not come."""
+
+    class Half(FakeTransport):
+        async def detect(self, ask: Ask) -> Found:
+            self.calls += 1
+            await asyncio.sleep(0.001 if self.calls % 2 else ask.timeout_s + 1)
+            return EMPTY
+
+    made = heart(triton=Half(), abandoned_attempt_s=0.02, breaker_window_s=60)
+    for _ in range(12):
+        await asyncio.gather(*(made.ask(deadline=Deadline.after(0.2)) for _ in range(4)))
+    await settled(made)
+    assert made.lane(TRITON).status.breaker == "open"
+
+
+async def test_a_side_that_works_on_all_at_once_is_soon_given_all():
+    """With deadlines so short that its pace, measured with a few calls, would keep all but a few away."""
+    made = heart(triton=FakeTransport(delay_s=0.05), fallback="none")
+    loop, served = asyncio.get_running_loop(), []
+
+    async def caller() -> None:
+        ends_at = loop.time() + 3.0
+        while loop.time() < ends_at:
+            try:
+                await made.ask(deadline=Deadline.after(0.2))
+                served.append(loop.time())
+            except NotServed:
+                await asyncio.sleep(0.01)
+
+    await made.ask()
+    begun = loop.time()
+    await asyncio.gather(*(caller() for _ in range(40)))
+    late_half = sum(1 for at in served if at > begun + 1.5)
+    assert late_half >= 0.5 * 40 * 1.5 / 0.06, "forty callers, each answered every 60 ms or so"
+
+
+async def test_a_dead_fallback_has_no_headroom():
+    made = heart(OneByOne(per_s=200))
+    for _ in range(10):
+        await made.ask(force=LEGACY)
+    made.client.measure()
+    assert made.told(HeadroomMeasured)[-1].ratio > 0
+    made.lane(LEGACY)._transport = failing(ServerError)
+    for _ in range(5):
+        with pytest.raises(NotServed):
+            await made.ask(force=LEGACY)
+    made.client.measure()
+    assert made.told(HeadroomMeasured)[-1].ratio == 0
+
+
 # --- probes ---------------------------------------------------------------------------------------------------
 
 
@@ -528,12 +618,39 @@ async def test_a_side_that_nobody_asks_is_heard_all_the_same():
 
 async def test_nothing_touches_a_triton_that_is_off():
     made = heart(fallback="both")
+    await made.ask()
     made.show(kill_switch=True)
     for _ in range(5):
         made.prober.tick()
         await asyncio.sleep(0)
-    assert made.triton.calls == 0
+    assert made.triton.calls == 1
     assert made.triton.rests == 1, "its connections end, once"
+
+
+async def test_what_a_diagnosis_opened_ends_with_the_kill_switch():
+    made = heart(fraction=0.0)
+    await made.ask(force=TRITON)
+    made.prober.tick()
+    await asyncio.sleep(0)
+    assert made.triton.rests == 1
+    task = asyncio.create_task(made.ask(force=TRITON))
+    await task
+    made.show(kill_switch=True)
+    made.prober.tick()
+    await asyncio.sleep(0)
+    assert made.triton.rests == 2
+
+
+async def test_a_diagnosis_under_way_at_0_percent_is_let_end():
+    hang = Hang()
+    made = heart(triton=FakeTransport().then(hang), fraction=0.0)
+    asking = asyncio.create_task(made.ask(force=TRITON))
+    await asyncio.sleep(0.01)
+    made.prober.tick()
+    await asyncio.sleep(0)
+    assert made.triton.rests == 0
+    hang.release()
+    assert (await asking).backend == TRITON
 
 
 async def test_a_triton_at_0_percent_without_shadow_is_not_probed():
@@ -560,7 +677,7 @@ async def test_an_idle_side_that_died_is_found_and_one_that_starts_is_given_time
     for _ in range(30):
         made.prober.tick()
         await asyncio.sleep(0.001)
-        clock.sleep(11)
+        clock.sleep(1.1 if made.attempts(LEGACY, synthetic=True) else 11)
     assert made.lane(LEGACY).status.breaker == ("open" if was_heard else "closed")
     assert not made.lane(LEGACY).can_serve
 

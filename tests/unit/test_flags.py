@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import timeit
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -235,9 +236,23 @@ class TestCameraQuota:
         assert {d.reason for d in decided} == {"FRACTION"}
         assert 140 < sum(d.backend == "triton" for d in decided) < 260
 
+    @pytest.mark.parametrize("cameras", [20, 250, 1000])
+    def test_the_noise_of_counting_moves_no_camera(self, cameras: int) -> None:
+        random, published = Random(1), None
+        lists = 0
+        for _ in range(30):
+            counts = {f"camera-{n}": random.randint(950, 1050) for n in range(cameras)}
+            fresh = quota_of([Seen(sum(counts.values()), counts)], lambda name: bucket_of("s", "d", name))
+            if published is None or not published.still_holds(fresh):
+                published, lists = fresh, lists + 1
+        assert published is not None
+        assert lists <= 2
+        assert abs(published.share_taken(0.5) - 0.5) < 0.06
+
     def test_a_small_drift_of_the_traffic_moves_no_camera(self) -> None:
-        near = Quota(tuple((name, share + DRIFT / 2) for name, share in self.quota.cameras))
-        far = Quota(tuple((name, share + DRIFT * 2) for name, share in self.quota.cameras))
+        sway = {"a": 1, "b": -1, "c": 1, "d": -1}
+        near = Quota(tuple((name, share + sway[name] * DRIFT / 2) for name, share in self.quota.cameras))
+        far = Quota(tuple((name, share + sway[name] * DRIFT * 2) for name, share in self.quota.cameras))
         assert self.quota.still_holds(near)
         assert not self.quota.still_holds(far)
         assert not self.quota.still_holds(Quota(self.quota.cameras[:-1]))
