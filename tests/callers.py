@@ -105,6 +105,14 @@ async def ask(url: str, camera: str = "", image: bytes = JPEG) -> Reply:
         caller.hang_up()
 
 
+async def ask_anew(url: str, times: int, at_once: int = 8) -> list[Reply]:
+    """Each on a connection of its own, so that any worker may get it; a few at once, which nobody turns away."""
+    replies: list[Reply] = []
+    while len(replies) < times:
+        replies += await asyncio.gather(*(ask(url) for _ in range(at_once)))
+    return replies
+
+
 async def ask_often(url: str, times: int, callers: int = 4, path: str = "/api/detect") -> list[Reply]:
     """So many requests, shared by so many callers."""
     left = iter(range(times))

@@ -102,11 +102,16 @@ async def load_again(triton: RunningTriton) -> None:
         await client.load_model(MODEL)
 
 
+DEAD = {
+    "server_error",
+    "deadline_exceeded",
+    "unavailable",
+}  # who still waits when it is killed to be started again
 FAULTS: dict[str, tuple[Any, Any, set[str]]] = {
     "kill -9": (kill_9, restart, {"unavailable"}),
     "SIGTERM": (sigterm, restart, {"unavailable", "model_not_found"}),  # it unloads its models while it ends
     "SIGSTOP": (stand_still, go_on, {"deadline_exceeded"}),
-    "a dead stub": (kill_the_stub, kill_and_restart, {"server_error", "deadline_exceeded"}),
+    "a dead stub": (kill_the_stub, kill_and_restart, DEAD),
     "unloaded": (unload, load_again, {"model_not_found"}),
 }
 

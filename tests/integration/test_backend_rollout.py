@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.backends import Backend, quick_model, running_backend
-from tests.callers import NO_ANSWER, ask, ask_often, counted, load
+from tests.callers import NO_ANSWER, ask_anew, ask_often, counted, load
 from tests.legacy_process import legacy_process
 from tests.services import Service
 from tests.tritons import RunningTriton, running_triton
@@ -99,7 +99,7 @@ def obeyed_after_s(backend: Backend, change: Callable[[], object], *, effective:
 
 
 async def served_on_fresh_connections(backend: Backend) -> dict[tuple[str | None, str, str | None], int]:
-    replies = await asyncio.gather(*(ask(backend.url) for _ in range(40)))
+    replies = await ask_anew(backend.url, 40)
     return Counter(
         (reply.side, reply.document["served_by"]["reason"], reply.fallback_reason) for reply in replies
     )

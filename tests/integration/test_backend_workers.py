@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tests.backends import Backend, running_backend
-from tests.callers import ask, ask_often, counted
+from tests.callers import Reply, ask, ask_anew, ask_often, counted
 from tests.legacy_process import legacy_process
 from tests.services import Service
 
@@ -44,9 +44,7 @@ def backend(legacy: Service) -> Iterator[Backend]:
 
 async def test_what_both_count_is_what_was_asked(backend: Backend) -> None:
     before, each_before = backend.metrics(), served_by_each(backend)
-    replies = [
-        reply for _ in range(20) for reply in await asyncio.gather(*(ask(backend.url) for _ in range(10)))
-    ]  # fmt: skip
+    replies = await ask_anew(backend.url, 200)
     after, each = backend.metrics(), served_by_each(backend)
     assert {reply.status for reply in replies} == {200}, counted(replies)
     assert after[SERVED] - before[SERVED] == len(replies)
@@ -73,17 +71,16 @@ def served_by_each(backend: Backend) -> dict[int, float]:
 async def test_a_killed_worker_is_replaced_and_takes_its_attempts_out_of_the_count(
     backend: Backend, legacy: Service
 ) -> None:
-    old = set(backend.workers)
-    victim = min(old)
-    async with hanging(backend, legacy, 12) as waiting:
-        theirs = {pid: connections_of(pid, backend.port) for pid in old}
-        assert all(theirs.values()), theirs  # both have callers
+    victim = min(backend.workers)
+    async with hanging(backend, legacy) as waiting:
+        lost = connections_of(victim, backend.port)
+        kept = len(waiting) - lost
         os.kill(victim, signal.SIGKILL)
-        await until_metric(backend, IN_FLIGHT, 12 - theirs[victim])
+        await until_metric(backend, IN_FLIGHT, kept)
         served = backend.metric(SERVED)
     replies = await asyncio.gather(*waiting)
-    assert counted(replies) == {"200 legacy None": 12 - theirs[victim], "0 None None": theirs[victim]}
-    assert backend.metric(SERVED) == served + 12 - theirs[victim]  # and what the dead one had counted stays
+    assert counted(replies) == {"200 legacy None": kept, "0 None None": lost}
+    assert backend.metric(SERVED) == served + kept  # and what the dead one had counted stays
     backend.until(lambda: len(set(backend.workers) - {victim}) == WORKERS, "nobody came in its place")
     assert {reply.status for reply in await ask_often(backend.url, 40)} == {200}
     assert backend.metric(IN_FLIGHT) == 0
@@ -108,7 +105,8 @@ async def test_after_a_worker_died_the_flags_agree_and_a_rollback_is_confirmed_o
         lambda: victim not in beating(backend) and len(beating(backend)) == WORKERS, "no new one beats"
     )
     assert set(beating(backend).values()) == {answer.json()["version"]}
-    replies = await asyncio.gather(*(ask(backend.url) for _ in range(40)))
+    replies = await ask_anew(backend.url, 40)
+    assert {reply.status for reply in replies} == {200}, counted(replies)
     assert {reply.flag_version for reply in replies} == {answer.json()["version"]}
 
 
@@ -128,12 +126,14 @@ def connections_of(pid: int, port: int) -> int:
 
 
 @asynccontextmanager
-async def hanging(backend: Backend, legacy: Service, callers: int) -> AsyncIterator[list[asyncio.Task]]:
-    """So many callers wait for a legacy service that stands still as long as the block lasts."""
+async def hanging(backend: Backend, legacy: Service) -> AsyncIterator[list[asyncio.Task[Reply]]]:
+    """Callers of both workers wait for a legacy service that stands still as long as the block lasts."""
     os.kill(legacy.process.pid, signal.SIGSTOP)
+    waiting: list[asyncio.Task[Reply]] = []
     try:
-        waiting = [asyncio.create_task(ask(backend.url)) for _ in range(callers)]
-        await until_metric(backend, IN_FLIGHT, callers)
+        while len(waiting) < 12 or not all(connections_of(pid, backend.port) for pid in backend.workers):
+            waiting.append(asyncio.create_task(ask(backend.url)))
+            await until_metric(backend, IN_FLIGHT, len(waiting))
         yield waiting
     finally:
         os.kill(legacy.process.pid, signal.SIGCONT)
