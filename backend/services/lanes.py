@@ -23,7 +23,6 @@ Barrier = Literal["breaker_open", "full", "share", "pace"]
 NO_CAMERA = ""
 START_S = 60.0  # for a side to be heard the first time, before the probes call it dead
 LEAST_PLACES = 2  # a guess keeps no side from being asked at all
-COLD_PLACES = 16  # while the pace is unknown
 USED_TIME = 0.8  # of what is left to a caller: the pace is a guess
 
 
@@ -129,11 +128,11 @@ class Lane:
         self._observe(Shed(self.side, barrier))
         return barrier
 
-    def _places(self, left_s: float) -> int:
-        """As many as are answered in time, as far as anybody knows."""
+    def _places(self, left_s: float) -> int | None:
+        """As many as are answered in time; None where nobody knows."""
         capacity_per_s = self.pace.capacity_per_s
         if capacity_per_s is None:
-            return COLD_PLACES
+            return None
         return max(LEAST_PLACES, int(capacity_per_s * left_s * USED_TIME), self._room.places(left_s))
 
     async def ask(self, ask: Ask, camera: str | None) -> Found:

@@ -529,6 +529,12 @@ async def test_a_first_crowd_does_not_make_a_healthy_legacy_look_dead():
     assert made.told(BreakerMoved) == []
 
 
+async def test_a_first_crowd_that_can_be_answered_in_time_is_answered():
+    made = heart(OneByOne(per_s=100), fraction=0.0)
+    outcomes = await asyncio.gather(*(made.ask(camera=f"camera-{n}") for n in range(60)))
+    assert {served.backend for served in outcomes} == {LEGACY}
+
+
 async def test_half_of_the_answers_missing_is_not_taken_for_load():
     """Quick answers beside it say that what does not come will not come."""
 
