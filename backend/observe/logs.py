@@ -109,6 +109,7 @@ def configure(form: Format, write: Write) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it says a sentence about each of its requests
     access = logging.getLogger("uvicorn.access")  # the line for each request is ours
     access.handlers, access.propagate = [], False

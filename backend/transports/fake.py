@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Container
 from typing import Self
 
 from ai.core.detections import Detections
-from ai.core.errors import BackendError, DeadlineExceeded, Unavailable
+from ai.core.errors import BackendError, DeadlineExceeded, ModelNotFound, Unavailable
 from backend.transports.base import Ask, Found
 
 KEPT_ASKS = 1_000  # the latest, with their pictures
@@ -38,15 +39,21 @@ Answer = Found | BackendError | Hang
 
 
 class FakeTransport:
-    def __init__(self, found: Found | None = None, delay_s: float = 0.0) -> None:
+    """`detectors`: those that it has; all, if it is not told."""
+
+    def __init__(
+        self, found: Found | None = None, delay_s: float = 0.0, detectors: Container[str] | None = None
+    ) -> None:
         self.asked: deque[Ask] = deque(maxlen=KEPT_ASKS)
         self.calls = 0
         self.rests = 0
         self.closed = False
         self.delay_s = delay_s
+        self._detectors = detectors
         self._constant: Answer = A_DOG if found is None else found
         self._queued: deque[Answer] = deque()
         self._under_way: set[asyncio.Timeout] = set()
+        self._cut: set[asyncio.Timeout] = set()  # of these, by rest or close
 
     def then(self, *answers: Answer) -> Self:
         """What the next calls get, one each."""
@@ -62,7 +69,9 @@ class FakeTransport:
         self.calls += 1
         self.asked.append(ask)
         if self.closed:
-            raise _closed()
+            raise _cut_short()
+        if self._detectors is not None and ask.detector not in self._detectors:
+            raise ModelNotFound(f"There is no detector {ask.detector!r} here.")
         answer = self._queued.popleft() if self._queued else self._constant
         if self.delay_s or isinstance(answer, Hang):
             answer = await self._later(answer, ask.timeout_s)
@@ -72,12 +81,14 @@ class FakeTransport:
 
     async def rest(self) -> None:
         self.rests += 1
+        now = asyncio.get_running_loop().time()
+        self._cut.update(self._under_way)
+        for limit in self._under_way:
+            limit.reschedule(now)
 
     async def close(self) -> None:
         self.closed = True
-        now = asyncio.get_running_loop().time()
-        for limit in self._under_way:
-            limit.reschedule(now)
+        await self.rest()
 
     async def _later(self, answer: Answer, timeout_s: float) -> Found | BackendError:
         limit = asyncio.timeout(timeout_s)
@@ -90,13 +101,14 @@ class FakeTransport:
                 await answer.wait()
                 return answer.then
         except TimeoutError as error:
-            raise (_closed() if self.closed else _late(timeout_s)) from error
+            raise (_cut_short() if limit in self._cut else _late(timeout_s)) from error
         finally:
             self._under_way.discard(limit)
+            self._cut.discard(limit)
 
 
-def _closed() -> Unavailable:
-    return Unavailable("The transport is closed.")
+def _cut_short() -> Unavailable:
+    return Unavailable("The transport was put to rest, or is closed.")
 
 
 def _late(timeout_s: float) -> DeadlineExceeded:
