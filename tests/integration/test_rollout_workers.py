@@ -338,14 +338,22 @@ class Trials:
         ]
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_after_an_acknowledged_rollback_no_way_leads_to_triton(house: House, seed: int) -> None:
-    """25 trials each: a store that is lost, restarts, switches thrown back and forth, before and after it."""
+async def test_after_an_acknowledged_rollback_no_way_leads_to_triton(tmp_path: Path) -> None:
+    """100 trials: a store that is lost, restarts, switches thrown back and forth, before and after it."""
+    await asyncio.gather(*(in_a_house_of_its_own(tmp_path / str(seed), seed) for seed in range(4)))
+
+
+async def in_a_house_of_its_own(folder: Path, seed: int) -> None:
+    folder.mkdir()
+    house = House(folder)
     trials = Trials(house, seed)
-    for _ in range(3):
-        await trials.one_more()
-    for _ in range(25):
-        await one_trial(trials)
+    try:
+        for _ in range(3):
+            await trials.one_more()
+        for _ in range(25):
+            await one_trial(trials)
+    finally:
+        await house.close()
 
 
 async def one_trial(trials: Trials) -> None:
@@ -367,4 +375,4 @@ async def one_trial(trials: Trials) -> None:
 async def watched(found: Callable[[], list[str]]) -> None:
     while True:
         assert found() == []
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
