@@ -168,6 +168,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _does_not_contradict_itself(self) -> Settings:
+        if self.rollout_store == "memory:" and self.workers > 1:
+            raise ValueError(
+                f"ROLLOUT_STORE=memory: is one worker's own, and WORKERS={self.workers}: they need sqlite:///PATH"
+            )
         if self.legacy_enabled:
             return self
         if self.fallback == "legacy" and "fallback" in self.model_fields_set:

@@ -35,11 +35,12 @@ def started(var: Path, **variables: str) -> subprocess.CompletedProcess[str]:
             {"LEGACY_ENABLED": "false", "TRITON_TRAFFIC_FRACTION": "0.5"},
             "leaves 50% of the requests to nobody",
         ),
+        ({"ROLLOUT_STORE": "memory:", "WORKERS": "3"}, "ROLLOUT_STORE=memory: is one worker's own"),
         ({"TRITON_TRAFFIC_FRACTION": "1.5"}, "TRITON_TRAFFIC_FRACTION='1.5'"),
     ],
 )
 def test_a_setting_that_cannot_be_ends_the_start_with_its_sentence(tmp_path, workers, variables, sentence):
-    ended = started(tmp_path, WORKERS=workers, **variables)
+    ended = started(tmp_path, **{"WORKERS": workers, **variables})
     assert ended.returncode != 0
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
