@@ -12,7 +12,7 @@ from backend.rollout.control import Rollout
 from backend.rollout.sqlite_store import SqliteStore
 from backend.settings import Settings
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0  # SQLite itself tries for 10 s where files vanish under several connections
 
 
 class House:

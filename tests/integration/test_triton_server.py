@@ -317,6 +317,7 @@ def test_a_full_queue_and_a_slow_model_are_left_in_peace_and_one_that_hangs_is_n
         assert any("Exceeds maximum queue size" in text for text in refusals), set(refusals)
         assert not stage.tells("is ill")
         assert stubs(running) == before
+        until(lambda: answers(running), timeout_s=15)  # its queue is empty, so the next one is begun
         with pytest.raises(InferenceServerException):
             ask(running, value=3600, timeout_s=0.5)
         until(lambda: stage.tells(r"^echo is ill \(has finished nothing for 3 s\)"), timeout_s=12)
