@@ -23,15 +23,16 @@ from benchmarks.backend_report import SCHEMA, Measured, Report, Settings, agains
 from benchmarks.backend_sides import DETECTOR, fake_sides, real_sides
 from benchmarks.backend_text import as_text
 from benchmarks.baseline import CEILING_S, commit
+from benchmarks.command import concluded, require_answered
 from benchmarks.detect_cost import Part
 from benchmarks.loadgen import TIMEOUT_S
 from benchmarks.machine import Machine, this_machine
 from benchmarks.options import number_between, size, whole_number_to
 from benchmarks.pictures import Pictures, Size, draw_pictures
-from benchmarks.processes import ROOT, NotStartedError, end_well_on_signals
+from benchmarks.processes import ROOT
 from benchmarks.rounds import Rounds
 from benchmarks.sides import Side
-from benchmarks.suite import LoadFailedError, told_by
+from benchmarks.suite import told_by
 
 SUITE = "backend-overhead"
 BUILD_S = 300.0  # to export a network, on a slow machine
@@ -134,19 +135,12 @@ def _settings_of(options: argparse.Namespace) -> Settings:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    end_well_on_signals()
     options = arguments_of(words)
-    try:
-        report = measure(_settings_of(options), this_machine(), with_triton=not options.without_triton)
-    except (NotStartedError, LoadFailedError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("stopped; what was started has ended, nothing was written")
-    written = save(report, options.out)
-    print(as_text(report))
-    print("Written: " + ", ".join(str(path) for path in written))
-    if report.errors:
-        sys.exit(f"{report.errors} requests were not answered: these figures compare nothing")
+
+    def measured() -> Report:
+        return measure(_settings_of(options), this_machine(), with_triton=not options.without_triton)
+
+    require_answered(concluded(measured, save, as_text, options.out).errors)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.command import concluded, require_answered
 from benchmarks.loadgen import TIMEOUT_S
 from benchmarks.machine import Machine, this_machine
 from benchmarks.options import number_between, size, whole_number_to
@@ -21,14 +21,12 @@ from benchmarks.pictures import JPEG_QUALITY, PICTURES, Size, draw_pictures
 from benchmarks.plot import draw
 from benchmarks.processes import (
     ROOT,
-    NotStartedError,
     Program,
     do_nothing,
-    end_well_on_signals,
     legacy_service,
 )
 from benchmarks.report import SCHEMA, Report, Settings, beside_ceiling
-from benchmarks.suite import LoadFailedError, Suite, Target
+from benchmarks.suite import Suite, Target
 from benchmarks.table import as_text
 
 SERVICES = ("yolo26", "rtdetr")
@@ -131,21 +129,14 @@ def _settings_of(options: argparse.Namespace) -> Settings:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    end_well_on_signals()
     options = arguments_of(words)
     settings = _settings_of(options)
-    try:
+
+    def measured() -> Report:
         programs = [legacy_service(service) for service in settings.services]
-        report = measure_baseline(settings, programs, options.name, this_machine())
-    except (NotStartedError, LoadFailedError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("stopped; what was started has ended, nothing was written")
-    written = save(report, options.out)
-    print(as_text(report))
-    print("Written: " + ", ".join(str(path) for path in written))
-    if report.errors:
-        sys.exit(f"{report.errors} requests failed: these figures are not a baseline")
+        return measure_baseline(settings, programs, options.name, this_machine())
+
+    require_answered(concluded(measured, save, as_text, options.out).errors)
 
 
 if __name__ == "__main__":

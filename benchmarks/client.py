@@ -47,9 +47,10 @@ from benchmarks.client_report import (
     as_text,
     save,
 )
+from benchmarks.command import concluded
 from benchmarks.machine import this_machine
 from benchmarks.options import number_between, whole_number_to
-from benchmarks.processes import ROOT, end_well_on_signals
+from benchmarks.processes import ROOT
 from benchmarks.progress import Progress
 from benchmarks.report import Spread
 
@@ -231,16 +232,9 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    end_well_on_signals()
     options = arguments_of(words)
     settings = Settings(tuple(sorted(set(options.callers))), options.seconds, options.rounds)
-    try:
-        report = run(settings)
-    except KeyboardInterrupt:
-        sys.exit("stopped; what was started has ended, nothing was written")
-    written = save(report, options.out)
-    print(as_text(report))
-    print("Written: " + ", ".join(str(path) for path in written))
+    concluded(lambda: run(settings), save, as_text, options.out)
 
 
 if __name__ == "__main__":

@@ -101,17 +101,26 @@ def _flags() -> Flags:
 
 def _parts() -> dict[str, Work]:
     """What a request does between its start and its end, by the hands that do it."""
-    flags, admission, pace = _flags(), Admission(256), Pace()
-    breaker = Breaker(BreakerPolicy(), time.monotonic, lambda _: None)
-    typical, demand, budget, traffic = Typical(0.3), Demand(), RetryBudget(0.2, 10.0), Traffic(60.0)
+    return {**_deciding(), **_guarding(), **_asking()}
+
+
+def _deciding() -> dict[str, Work]:
+    flags = _flags()
     decision = flags.decide(DETECTOR, CAMERA, REQUEST_ID)
-    ask, side, thresholds = Ask(DETECTOR, sample_jpeg(), TIMEOUT_S), sides()[TRITON], Thresholds(0.5)
 
     async def decide() -> object:
         return flags.decide(DETECTOR, CAMERA, REQUEST_ID)
 
     async def still() -> object:
         return flags.still(decision, DETECTOR, CAMERA, REQUEST_ID)
+
+    return {"flags.decide": decide, "flags.still": still}
+
+
+def _guarding() -> dict[str, Work]:
+    admission, breaker = Admission(256), Breaker(BreakerPolicy(), time.monotonic, lambda _: None)
+    pace, typical, demand = Pace(), Typical(0.3), Demand()
+    budget, traffic = RetryBudget(0.2, 10.0), Traffic(60.0)
 
     async def admit() -> None:
         admission.refusal(CAMERA)
@@ -132,21 +141,19 @@ def _parts() -> dict[str, Work]:
         typical.succeeded(0.02)
         return pace.capacity_per_s, typical.bound_s
 
-    async def threshold() -> object:
-        return FOUND.detections.above(thresholds)
+    return {"admission": admit, "breaker": guard, "demand, pace, typical": measure}
+
+
+def _asking() -> dict[str, Work]:
+    ask, side, thresholds = Ask(DETECTOR, sample_jpeg(), TIMEOUT_S), sides()[TRITON], Thresholds(0.5)
 
     async def attempt() -> object:
         return await Attempt(side, ask, 0.3, lambda *_: None).answer(lambda _: None)
 
-    return {
-        "flags.decide": decide,
-        "flags.still": still,
-        "admission": admit,
-        "breaker": guard,
-        "demand, pace, typical": measure,
-        "attempt: task, timers, side": attempt,
-        "thresholds": threshold,
-    }
+    async def threshold() -> object:
+        return FOUND.detections.above(thresholds)
+
+    return {"attempt: task, timers, side": attempt, "thresholds": threshold}
 
 
 def _observing(metrics: Metrics, log: RequestLog) -> dict[str, Work]:

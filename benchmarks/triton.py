@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from benchmarks.baseline import CEILING_S, commit
+from benchmarks.command import concluded, require_answered
 from benchmarks.comparison import BASE, SCHEMA, Comparison, Pace, Settings, loops_of, ratios_of, rows_of
 from benchmarks.comparison_plot import draw
 from benchmarks.comparison_text import PAGE, RESULT, as_text, write_page
@@ -25,10 +26,10 @@ from benchmarks.loadgen import TIMEOUT_S
 from benchmarks.machine import Machine, this_machine
 from benchmarks.options import number_between, size, whole_number_to
 from benchmarks.pictures import JPEG_QUALITY, PICTURES, Size, draw_pictures
-from benchmarks.processes import ROOT, NotStartedError, Program, end_well_on_signals, legacy_service
+from benchmarks.processes import ROOT, Program, legacy_service
 from benchmarks.rounds import Rounds
 from benchmarks.sides import Side, ceiling_side, legacy_side, triton_program, triton_sides
-from benchmarks.suite import LoadFailedError, told_by
+from benchmarks.suite import told_by
 from benchmarks.variants import VARIANTS, Variant
 
 DETECTOR = "yolo26"
@@ -163,24 +164,17 @@ def _variants_of(names: Sequence[str]) -> list[Variant]:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    end_well_on_signals()
     options = arguments_of(words)
     if options.page:
         write_page(RESULT, PAGE)
         return
-    try:
+
+    def measured() -> Comparison:
         legacy = legacy_service(DETECTOR, NO_GPU)
         bench = Bench(legacy, _variants_of(options.variants), build, run_loops)
-        report = measure(_settings_of(options), bench, options.name, this_machine())
-    except (NotStartedError, LoadFailedError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("stopped; what was started has ended, nothing was written")
-    written = save(report, options.out)
-    print(as_text(report))
-    print("Written: " + ", ".join(str(path) for path in written))
-    if report.errors:
-        sys.exit(f"{report.errors} requests were not answered: these figures compare nothing")
+        return measure(_settings_of(options), bench, options.name, this_machine())
+
+    require_answered(concluded(measured, save, as_text, options.out).errors)
 
 
 if __name__ == "__main__":

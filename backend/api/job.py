@@ -6,11 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypedDict
 
 from fastapi import Request
 
-from ai.core.detections import Thresholds
 from ai.web.intake import Intake
 from ai.web.waiting import expiry, while_wanted
 from backend.api.asked import Asked
@@ -19,8 +17,7 @@ from backend.api.parts import Parts, parts_of
 from backend.api.upload import introduced
 from backend.services.deadline import Deadline
 from backend.services.errors import NotServed
-from backend.services.request import RequestInfo, Served
-from backend.sides import Side
+from backend.services.request import RequestInfo, Served, Wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +31,12 @@ class Job:
 
     async def serve(self, image: bytes, asked: Asked, deadline_s: float) -> Served:
         """By one of the sides; raises NotServed, or CallerGone: the deadline is the client's to keep."""
-        work = self.parts.client.detect(
-            image, deadline=self.deadline(deadline_s), **_wishes(self.about, asked)
-        )
+        work = self.parts.client.detect(image, **_wishes(self.about, asked, self.deadline(deadline_s)))
         return await while_wanted(self.request, work)
 
     async def serve_batch(self, images: Sequence[bytes]) -> list[Served | NotServed]:
         deadline = self.deadline(self.parts.settings.detect_deadline_s)
-        work = self.parts.client.detect_batch(images, deadline=deadline, **_wishes(self.about, self.asked))
+        work = self.parts.client.detect_batch(images, **_wishes(self.about, self.asked, deadline))
         return await while_wanted(self.request, work)
 
     def deadline(self, seconds: float) -> Deadline:
@@ -52,19 +47,12 @@ class Job:
         return ours.no_later_than(max(0.0, self.expires_at - time.monotonic()))
 
 
-class _Wishes(TypedDict):
-    about: RequestInfo
-    camera: str | None
-    detector: str | None
-    force: Side | None
-    thresholds: Thresholds | None
-
-
-def _wishes(about: RequestInfo, asked: Asked) -> _Wishes:
+def _wishes(about: RequestInfo, asked: Asked, deadline: Deadline) -> Wishes:
     return {
         "about": about,
         "camera": asked.camera,
         "detector": asked.detector,
+        "deadline": deadline,
         "force": asked.force,
         "thresholds": asked.thresholds,
     }

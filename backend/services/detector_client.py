@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 from ai.core.detections import Thresholds
 from ai.core.errors import BackendError, DeadlineExceeded
@@ -32,7 +33,7 @@ from backend.services.deadline import Deadline
 from backend.services.errors import NotServed, SideOff, UnknownDetector
 from backend.services.headroom import Demand, headroom
 from backend.services.lanes import Lane, LaneStatus
-from backend.services.request import NOBODY, Request, RequestInfo, Served
+from backend.services.request import NOBODY, Request, RequestInfo, Served, Wishes
 from backend.services.retry import RetryBudget, backoff_s
 from backend.services.story import Barred, Story
 from backend.sides import LEGACY, TRITON, Side
@@ -111,29 +112,20 @@ class DetectorClient:
         return served
 
     async def detect_batch(
-        self,
-        images: Sequence[Bytes],
-        *,
-        camera: str | None = None,
-        detector: str | None = None,
-        deadline: Deadline | None = None,
-        about: RequestInfo = NOBODY,
-        force: Side | None = None,
-        thresholds: Thresholds | None = None,
+        self, images: Sequence[Bytes], **wishes: Unpack[Wishes]
     ) -> list[Served | NotServed]:
-        """One decision and one outcome for each image, in order; some are asked at once."""
-        about = about if about.request_id else replace(about, request_id=_new_id())
-        deadline = deadline or self._deadline()
+        """One decision and one outcome for each image, in order; some are asked at once, all within one deadline."""
+        deadline = wishes.get("deadline") or self._deadline()
+        about = wishes.get("about", NOBODY)
+        batch_id = about.request_id or _new_id()
         places = asyncio.Semaphore(BATCH_CONCURRENCY)
 
         async def outcome(index: int, image: Bytes) -> Served | NotServed:
-            own = replace(about, request_id=f"{about.request_id}-{index}")
+            one = replace(about, request_id=f"{batch_id}-{index}")
+            own: Wishes = {**wishes, "deadline": deadline, "about": one}
             async with places:
                 try:
-                    return await self.detect(
-                        image, camera=camera, detector=detector, deadline=deadline, about=own, force=force,
-                        thresholds=thresholds,
-                    )  # fmt: skip
+                    return await self.detect(image, **own)
                 except NotServed as error:
                     return error
 

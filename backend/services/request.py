@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from ai.core.detections import Detections, Thresholds
 from ai.core.header import Bytes
@@ -23,6 +24,17 @@ class RequestInfo:
 
 
 NOBODY = RequestInfo()
+
+
+class Wishes(TypedDict, total=False):
+    """What a caller may ask for besides its picture; what is left out, or None, the settings and flags decide."""
+
+    camera: str | None
+    detector: str | None
+    deadline: Deadline | None
+    about: RequestInfo
+    force: Side | None  # a diagnosis: this side, and no other
+    thresholds: Thresholds | None
 
 
 @dataclass(frozen=True, slots=True)
