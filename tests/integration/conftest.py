@@ -1,6 +1,9 @@
+from collections.abc import Iterator
+
 import pytest
 
-from tests.services import running
+from tests.legacy_process import legacy_process
+from tests.services import Service, running
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +22,10 @@ def rtdetr():
 def service(request):
     """Each of the two legacy services, running."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def legacy() -> Iterator[Service]:
+    """The real service over an engine that waits instead of computing: many quick answers on two cores."""
+    with legacy_process() as service:
+        yield service

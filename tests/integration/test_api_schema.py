@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import (
     allow_header_conformance,
     content_type_conformance,
@@ -16,7 +14,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from backend.api.app import create_api
-from tests.api_parts import ADMIN, Running, running, settings_of, sides_of
+from tests.api_parts import Running, running, settings_of, sides_of
+from tests.schema_exam import examine
 
 CHECKS = [
     allow_header_conformance, content_type_conformance, ignored_auth, response_headers_conformance,
@@ -37,19 +36,4 @@ def api(tmp_path_factory):
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_answer_is_as_documented_and_none_is_a_500(api: Running, method: str, path: str):
-    operation = schemathesis.openapi.from_url(f"http://127.0.0.1:{api.port}/openapi.json")[path][method]
-
-    @settings(
-        max_examples=40,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy())
-    def asked(case: schemathesis.Case) -> None:
-        answer = case.call_and_validate(headers=ADMIN, checks=CHECKS)
-        assert answer.status_code != 500
-
-    asked()
+    examine(api, method, path, CHECKS, examples=40)

@@ -44,12 +44,6 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTriton]:
 
 
 @pytest.fixture(scope="module")
-def legacy() -> Iterator[Service]:
-    with legacy_process() as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
 def backend(triton: RunningTriton, legacy: Service) -> Iterator[Backend]:
     """At 100 % Triton."""
     with running_backend(legacy=legacy, triton=triton, **TO_TRITON) as backend:

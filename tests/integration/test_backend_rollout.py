@@ -13,7 +13,6 @@ import pytest
 
 from tests.backends import Backend, quick_model, running_backend
 from tests.callers import NO_ANSWER, ask_anew, ask_often, counted, load
-from tests.legacy_process import legacy_process
 from tests.services import Service
 from tests.tritons import RunningTriton, running_triton
 
@@ -32,12 +31,6 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTriton]:
     with running_triton(repository) as server:
         yield server
         server.kill()
-
-
-@pytest.fixture(scope="module")
-def legacy() -> Iterator[Service]:
-    with legacy_process() as service:
-        yield service
 
 
 @pytest.fixture(scope="module")

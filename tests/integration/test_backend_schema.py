@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -18,7 +16,8 @@ from ai.core.errors import BackendError, InvalidModelOutput, Overloaded, Refused
 from backend.sides import LEGACY, TRITON
 from backend.transports.fake import FakeTransport, Hang
 from tests import pictures
-from tests.api_parts import ADMIN, JPEG, Running, running, settings_of
+from tests.api_parts import JPEG, Running, running, settings_of
+from tests.schema_exam import examine
 
 CHECKS = [
     content_type_conformance, response_headers_conformance, response_schema_conformance, status_code_conformance,
@@ -67,21 +66,4 @@ def test_every_answer_is_as_documented_while_no_side_serves(
     api: tuple[Running, int], method: str, path: str
 ) -> None:
     running_api, _ = api
-    operation = schemathesis.openapi.from_url(f"http://127.0.0.1:{running_api.port}/openapi.json")[path][
-        method
-    ]
-
-    @settings(
-        max_examples=10,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy())
-    def asked(case: schemathesis.Case) -> None:
-        answer = case.call_and_validate(headers=ADMIN, checks=CHECKS)
-        assert answer.status_code != 500
-
-    asked()
+    examine(running_api, method, path, CHECKS, examples=10)

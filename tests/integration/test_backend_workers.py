@@ -15,7 +15,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from tests.backends import Backend, running_backend
 from tests.callers import Reply, ask, ask_anew, ask_often, counted
-from tests.legacy_process import legacy_process
 from tests.services import Service
 
 WORKERS = 2
@@ -24,12 +23,6 @@ SERVED = 'detector_requests_total{backend="legacy",detector="yolo26",outcome="ok
 COUNTED = 'detector_request_duration_seconds_count{backend="legacy",detector="yolo26"}'
 PROMISE_S = 1.0
 LIFE_S = 3.0  # of a worker's last heartbeat
-
-
-@pytest.fixture(scope="module")
-def legacy() -> Iterator[Service]:
-    with legacy_process() as service:
-        yield service
 
 
 @pytest.fixture(scope="module")

@@ -94,17 +94,7 @@ class Process:
         await self._reading
 
 
-@pytest.fixture(autouse=True)
-def _nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in WATCHED:
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path)
-    yield house
-    await house.close()
+pytestmark = pytest.mark.usefixtures("nothing_said_of_flags")
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import itertools
 import json
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Awaitable
-from pathlib import Path
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -20,21 +19,9 @@ from backend.rollout.journal import Journal
 from backend.rollout.sqlite_store import SqliteStore
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Beat, Change
-from backend.settings import WATCHED
 from tests.rollout_house import House, until
 
-
-@pytest.fixture(autouse=True)
-def _nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in WATCHED:
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path)
-    yield house
-    await house.close()
+pytestmark = pytest.mark.usefixtures("nothing_said_of_flags")
 
 
 async def set_to(rollout: Rollout, **patch: Any) -> RolloutState:

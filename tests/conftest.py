@@ -1,0 +1,25 @@
+"""Fixtures that tests of more than one folder share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backend.settings import WATCHED
+from tests.rollout_house import House
+
+
+@pytest.fixture
+def nothing_said_of_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the environment, whoever runs the tests."""
+    for name in WATCHED:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def house(tmp_path: Path, nothing_said_of_flags: None) -> AsyncIterator[House]:
+    house = House(tmp_path)
+    yield house
+    await house.close()
