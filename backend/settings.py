@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ _MIB = 1024 * 1024
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Shares = Annotated[tuple[Share, ...], NoDecode]  # 0.1,0.25,1
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -61,6 +63,39 @@ class Settings(BaseSettings):
     rollout_heartbeat_s: Seconds = 1.0
     rollout_ack_s: Seconds = 1.0  # how long a rollback waits for every live worker
     quota_window_s: Seconds = 300.0  # of traffic, from which the cameras of camera-quota are chosen
+
+    # --- comparing, and what the ramp decides by ----------------------------------------------------------
+    shadow_queue: Count = 64  # pairs that wait for their other side …
+    shadow_queue_bytes: int = Field(256 * _MIB, ge=1024)  # … and their pictures
+    shadow_concurrency: int = Field(2, ge=1, le=64)  # calls of each side at once
+    shadow_timeout_s: Seconds = 10.0  # of one such call
+    shadow_samples: int = Field(200, ge=0, le=10_000)  # pairs that differ, kept as pictures; 0: none
+    shadow_samples_bytes: int = Field(64 * _MIB, ge=1024)
+    shadow_samples_age_s: float = Field(7 * 86_400.0, gt=0, le=366 * 86_400)
+    evidence_camera_gap_s: float = Field(5.0, ge=0, le=3600)  # a camera proves something again after this
+    evidence_latency_gap_s: float = Field(1.0, ge=0, le=3600)  # … and a worker's clock
+    evidence_flush_s: Seconds = 1.0  # how often a worker adds what it counted to the store
+    ramp_steps: Shares = (0.1, 0.25, 0.5, 0.75, 1.0)
+    ramp_disagreement: Shares = (
+        0.01,
+        0.005,
+        0.003,
+        0.003,
+        0.003,
+    )  # at most, at each step; the last one goes on
+    ramp_errors: Share = 0.001  # at most, of the requests decided for Triton
+    ramp_slow: Share = 0.07  # at most, slower than legacy's p95 was
+    ramp_step_samples: Count = 100  # a step takes so many evidence samples at least …
+    ramp_step_s: float = Field(600.0, ge=0, le=31 * 86_400)  # … and so long
+    ramp_baseline_times: int = Field(400, ge=59, le=100_000)  # of legacy, from which its p95 is bounded
+    ramp_dropped: Share = 0.05  # of the chosen comparisons; more holds the step
+    ramp_promote_alpha: float = Field(0.05, gt=0, lt=1)  # chance of a false promotion, at each step
+    ramp_rollback_alpha: float = Field(0.01, gt=0, lt=1)  # chance of a false rollback, in a whole ramp
+    ramp_headroom: float = Field(1.0, ge=0, le=100)  # legacy's capacity over the demand; a step needs as much
+    ramp_gates: Shares = ()  # steps that wait for `crossfade ramp approve`
+    ramp_freeze: str = ""  # when nothing is promoted: "fri 16:00-mon 08:00, 22:00-06:00", local time
+    ramp_look_s: Seconds = 1.0  # how often the leader looks
+    ramp_lease_s: Seconds = 5.0  # a leader that was silent for so long is replaced
 
     # --- failing well -------------------------------------------------------------------------------------
     detect_deadline_s: Seconds = 5.0
@@ -158,6 +193,25 @@ class Settings(BaseSettings):
         if any(not label.strip() for label, _, _ in pairs):
             raise ValueError("must be class:threshold,… such as person:0.4,car:0.6")
         return {label.strip(): threshold for label, _, threshold in pairs}
+
+    @field_validator("ramp_steps", "ramp_disagreement", "ramp_gates", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("ramp_steps")
+    @classmethod
+    def _rise(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or value[0] <= 0 or any(a >= b for a, b in pairwise(value)):
+            raise ValueError("must be rising shares over 0, such as 0.1,0.25,0.5,0.75,1")
+        return value
+
+    @field_validator("ramp_disagreement")
+    @classmethod
+    def _bounds(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or not all(0 < bound < 1 for bound in value):
+            raise ValueError("must be shares between 0 and 1, such as 0.01,0.005,0.003")
+        return value
 
     @field_validator("rollout_store")
     @classmethod

@@ -163,7 +163,8 @@ def _observing(metrics: Metrics, log: RequestLog) -> dict[str, Work]:
         InFlight(TRITON, 0),
         Attempted(DETECTOR, TRITON, "ok", 0.02),
         RequestEnded(
-            request_id=REQUEST_ID, caller_request_id="", camera=CAMERA, detector=DETECTOR, outcome="ok",
+            request_id=REQUEST_ID, caller_request_id="", camera=CAMERA, detector=DETECTOR, decided="legacy",
+            outcome="ok",
             backend=TRITON, model_version="1", reason="FRACTION", fallback_reason=None, attempts=1, bucket=50_000,
             fraction=1.0, flag_version=1, found=len(FOUND.detections), total_s=0.0213, backend_s=0.02,
         ),

@@ -31,7 +31,23 @@ def app() -> FastAPI:
         metrics(Retried("yolo26", "triton"))
         metrics(
             RequestEnded(
-                "r", "", None, "yolo26", "ok", "triton", "1", "FRACTION", None, 1, 0, 0.1, 1, 0, seconds, 0
+                "r",
+                "",
+                None,
+                "yolo26",
+                "triton",
+                "ok",
+                "triton",
+                "1",
+                "FRACTION",
+                None,
+                1,
+                0,
+                0.1,
+                1,
+                0,
+                seconds,
+                0,
             )
         )
         return said()

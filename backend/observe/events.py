@@ -21,6 +21,10 @@ Outcome = Literal["ok", "refused", "unavailable", "busy", "late", "gone", "faile
 BreakerState = Literal["closed", "open", "half_open"]
 
 
+Verdict = Literal["same", "different", "triton_failed", "legacy_failed"]
+Light = Literal["day", "infrared"]
+
+
 @dataclass(frozen=True, slots=True)
 class Attempted:
     """One call of one side has ended; its caller may be gone by then."""
@@ -100,6 +104,7 @@ class RequestEnded:
     caller_request_id: str
     camera: str | None
     detector: str
+    decided: Side  # who was to serve it
     outcome: Outcome
     backend: Side | None  # who served it
     model_version: str
@@ -117,16 +122,28 @@ class RequestEnded:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A pair of answers to one picture was compared."""
+    """A pair of answers to one picture was compared, or one of them never came."""
 
     detector: str
-    verdict: str
-    latency_delta_s: float  # Triton's minus legacy's
-    mean_iou: float | None  # of matched boxes
+    verdict: Verdict
+    camera: str | None = None
+    light: Light | None = None
+    latency_delta_s: float | None = None  # Triton's minus legacy's
+    mean_iou: float | None = None  # of matched boxes
+    differences: tuple[tuple[str, str], ...] = ()  # (kind, label) of each; of a swap legacy's label
+    swaps: tuple[tuple[str, str], ...] = ()  # (legacy's label, Triton's label)
+    seen: tuple[str, ...] = ()  # the labels of what legacy saw
+    evidence: int | None = (
+        None  # 1{Triton ≠ legacy} − 1{legacy ≠ legacy again}; None: this pair proves nothing
+    )
+    model_version: str = ""  # Triton's
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowDropped:
+    """A request that was chosen for a comparison, which was not made."""
+
+    detector: str
     reason: str
 
 

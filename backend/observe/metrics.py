@@ -228,7 +228,8 @@ class Metrics:
 
     def _compared(self, event: Compared) -> None:
         self._comparisons.of(event.detector, event.verdict).inc()
-        self._latency_delta.of(event.detector).observe(event.latency_delta_s)
+        if event.latency_delta_s is not None:
+            self._latency_delta.of(event.detector).observe(event.latency_delta_s)
         if event.mean_iou is not None:
             self._iou.of(event.detector).observe(event.mean_iou)
 

@@ -27,7 +27,7 @@ from backend.rollout.flags import Flags
 from backend.rollout.journal import Journal
 from backend.rollout.quota import Traffic
 from backend.rollout.state import InvalidState, RolloutState
-from backend.rollout.store import Beat, Change, LostUpdate, NotPossible, StoreAway
+from backend.rollout.store import Beat, Change, LostUpdate, NotPossible, Store, StoreAway
 from backend.rollout.stores import open_store
 from backend.rollout.watch import Keeper
 from backend.settings import DETECTORS, ENV_FILE, Settings
@@ -140,6 +140,26 @@ class Rollout:
         )
         await self._obey()
         return change.state
+
+    async def step(
+        self,
+        alter: Callable[[RolloutState], RolloutState],
+        *,
+        who: str,
+        reason: str,
+        version: int,
+        figures: dict[str, Any] | None = None,
+    ) -> RolloutState:
+        """A ramp's change of exactly this version; LostUpdate where somebody was faster."""
+        change = await self._in_thread(
+            partial(self._keeper.step, alter, who=who, reason=reason, version=version, figures=figures)
+        )
+        await self._obey()
+        return change.state
+
+    async def ask(self, work: Callable[[Store], T]) -> T:
+        """What is kept beside the flags: books, records, samples, the lease. May raise StoreAway."""
+        return await self._in_thread(partial(self._keeper.ask, work))
 
     async def rollback(self, *, who: str, reason: str) -> RolledBack:
         """Every fraction at legacy, in every live worker. StoreAway says how far it got without the store."""

@@ -96,7 +96,7 @@ class Flags:
         if not plan.triton_on or self._clock() > self._trusted_until:
             return False
         if decision.backend == LEGACY:
-            return plan.triton_may_help
+            return plan.triton_may_help(detector)
         if decision.reason == "FORCED" or decision.version == plan.version:
             return True
         return plan.decide(detector, camera, request_id, None).backend == TRITON
@@ -105,10 +105,9 @@ class Flags:
     def triton_on(self) -> bool:
         return self._plan.triton_on
 
-    @property
-    def triton_may_help(self) -> bool:
+    def triton_may_help(self, detector: str) -> bool:
         """As the fallback of legacy (FALLBACK=both): never after a rollback, which says that Triton is not well."""
-        return self._plan.triton_may_help
+        return self._plan.triton_may_help(detector)
 
     def reachable(self, detector: str) -> frozenset[Side]:
         """The sides that some request may be sent to first, or be compared with."""
@@ -127,7 +126,6 @@ class _Plan:
         self.off = _off(view)
         self.triton_on = self.off is None
         state = view.state or RolloutState(fraction=0.0 if view.legacy_enabled else 1.0)
-        self.triton_may_help = self.triton_on and not state.is_rolled_back
         self.version = state.version
         self._state = state
         self._by_state = view.state is not None and not view.stale
@@ -153,6 +151,9 @@ class _Plan:
         side, reason = self._choose(share, camera, bucket)
         shadowed = self._shadow > 0 and self._is_shadowed(detector, request_id)
         return Decision(side, reason, bucket, share.fraction, self.version, shadowed, self.triton_on)
+
+    def triton_may_help(self, detector: str) -> bool:
+        return self.triton_on and not self._state.is_rolled_back(detector)
 
     def reachable(self, detector: str) -> frozenset[Side]:
         if not self.triton_on:

@@ -9,10 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ai.core.errors import CrossfadeError
+from backend.rollout.ramps import Ramp
 from backend.sides import LEGACY, SIDES, Side
 
 MAX_PINS = 10_000
 MAX_OVERRIDES = 1_000
+MAX_RAMPS = 100
 MAX_NAME_CHARS = 200
 
 
@@ -33,6 +35,9 @@ class RolloutState:
     )  # detector → fraction
     pins: Mapping[str, Side] = field(default_factory=lambda: MappingProxyType({}))  # camera → side
     pins_suspended: bool = False  # those to Triton, by a rollback
+    ramps: Mapping[str, Ramp] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # by detector; its fraction is the override of that detector
 
     def __post_init__(self) -> None:
         _require(_is_count(self.version), "version", self.version, "a whole number from 0")
@@ -52,6 +57,10 @@ class RolloutState:
         for camera, side in self.pins.items():
             _require(_is_name(camera), "pins", camera, "the name of a camera")
             _require(side in SIDES, f"pins.{camera}", side, " or ".join(SIDES))
+        _require(isinstance(self.ramps, Mapping) and len(self.ramps) <= MAX_RAMPS, "ramps",
+                 "…", f"a table of at most {MAX_RAMPS} detectors")  # fmt: skip
+        for detector, ramp in self.ramps.items():
+            _require(_is_name(detector) and isinstance(ramp, Ramp), "ramps", detector, "a detector's ramp")
 
     def fraction_of(self, detector: str) -> float:
         return self.overrides.get(detector, self.fraction)
@@ -60,20 +69,41 @@ class RolloutState:
         side = self.pins.get(camera) if camera is not None else None
         return None if self.pins_suspended and side != LEGACY else side
 
-    @property
-    def is_rolled_back(self) -> bool:
-        """Nobody has given Triton a share again since the rollback."""
-        return self.pins_suspended and not any((self.fraction, *self.overrides.values()))
+    def is_rolled_back(self, detector: str) -> bool:
+        """Nobody has given Triton a share of it again since a rollback."""
+        return self.pins_suspended and not self.fraction_of(detector)
 
-    def rolled_back(self) -> RolloutState:
-        """Every fraction at legacy; no pin leads to Triton until somebody says so."""
+    def rolled_back(self, why: str = "rolled back") -> RolloutState:
+        """Every fraction at legacy, every ramp over; no pin leads to Triton until somebody says so."""
         return replace(
-            self, fraction=0.0, shadow=0.0, overrides=dict.fromkeys(self.overrides, 0.0), pins_suspended=True
+            self,
+            fraction=0.0,
+            shadow=0.0,
+            overrides=dict.fromkeys(self.overrides, 0.0),
+            pins_suspended=True,
+            ramps={name: ramp.over(why) if ramp.is_on else ramp for name, ramp in self.ramps.items()},
         )
+
+    def with_ramp(self, detector: str, ramp: Ramp, fraction: float | None = None) -> RolloutState:
+        """Both in one: a step never stands without its fraction, nor a fraction without its step."""
+        share = {} if fraction is None else {detector: fraction}
+        return replace(self, ramps={**self.ramps, detector: ramp}, overrides={**self.overrides, **share})
+
+    def changed_by_hand(self, before: RolloutState, who: str, at: float) -> RolloutState:
+        """The ramps whose ground was moved pause, and what they had measured counts no longer."""
+        common = any(getattr(self, name) != getattr(before, name) for name in _GROUND)
+        ramps = {
+            name: ramp.begun_anew(at, paused=f"{who} changed the flags by hand")
+            if ramp.is_on and (common or self.fraction_of(name) != before.fraction_of(name))
+            else ramp
+            for name, ramp in self.ramps.items()
+        }
+        return replace(self, ramps=ramps)
 
     def to_table(self) -> dict[str, Any]:
         table = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return table | {"overrides": dict(self.overrides), "pins": dict(self.pins)}
+        ramps = {detector: ramp.to_table() for detector, ramp in self.ramps.items()}
+        return table | {"overrides": dict(self.overrides), "pins": dict(self.pins), "ramps": ramps}
 
     def to_json(self) -> str:
         return json.dumps(self.to_table(), sort_keys=True)
@@ -83,7 +113,8 @@ class RolloutState:
         """InvalidState for anything that is not a state, whoever wrote it; fields of a later version are ignored."""
         if not isinstance(table, Mapping):
             raise InvalidState("a rollout state is a table")
-        return cls(**{name: table[name] for name in cls.__dataclass_fields__ if name in table})
+        known = {name: table[name] for name in cls.__dataclass_fields__ if name in table}
+        return cls(**{**known, "ramps": _ramps(known.get("ramps", {}))})
 
     @classmethod
     def from_json(cls, text: str) -> RolloutState:
@@ -91,6 +122,17 @@ class RolloutState:
             return cls.from_table(json.loads(text))
         except (ValueError, RecursionError) as error:
             raise InvalidState(f"a rollout state that cannot be read: {error}") from error
+
+
+_GROUND = ("enabled", "pins", "pins_suspended")  # of every ramp; its fraction is looked at by itself
+
+
+def _ramps(table: Any) -> Mapping[str, Ramp]:
+    _require(isinstance(table, Mapping), "ramps", table, "a table of detectors")
+    try:
+        return {name: one if isinstance(one, Ramp) else Ramp.from_table(one) for name, one in table.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidState(f"a ramp that cannot be read: {error}") from error
 
 
 def _is_count(value: object) -> bool:

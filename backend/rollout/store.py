@@ -6,12 +6,13 @@ A store is asked from one thread at a time, never from the event loop. Every met
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from ai.core.errors import CrossfadeError
+from backend.rollout.books import Counts
 from backend.rollout.quota import Quota, Seen
 from backend.rollout.state import RolloutState
 
@@ -42,6 +43,7 @@ class Change:
     reason: str
     before: dict[str, Any] | None
     after: dict[str, Any]
+    figures: dict[str, Any] | None = None  # what it was decided by, where a ramp did
 
     @classmethod
     def made(
@@ -52,9 +54,11 @@ class Change:
         who: str,
         reason: str,
         at: float | None = None,
+        figures: dict[str, Any] | None = None,
     ) -> Change:
         table = before.to_table() if before else None
-        return cls(after.version, time.time() if at is None else at, who, reason, table, after.to_table())
+        at = time.time() if at is None else at
+        return cls(after.version, at, who, reason, table, after.to_table(), figures)
 
     @property
     def state(self) -> RolloutState:
@@ -66,7 +70,9 @@ class Change:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Change:
-        return cls(**{name: table[name] for name in cls.__dataclass_fields__})
+        """KeyError where something is missing; fields of a later version are ignored."""
+        known = {name: table[name] for name in cls.__dataclass_fields__ if name != "figures"}
+        return cls(**known, figures=table.get("figures"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,40 @@ class Beat:
 class Snapshot:
     change: Change | None  # the last one; None: the store is empty
     quotas: Mapping[str, Quota]  # by detector
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When a camera last gave an evidence sample, and what legacy saw then."""
+
+    at: float  # unix seconds
+    seen: Sequence[Sequence[float]]  # x1, y1, x2, y2, class id of each box
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A pair that differs, without its picture."""
+
+    id: str  # letters and digits; a later one sorts after an earlier one
+    at: float  # unix seconds
+    detector: str
+    camera: str
+    epoch: str  # the ramp's, or ""
+    light: str
+    model_version: str
+    kinds: tuple[str, ...]
+    labels: tuple[str, ...]  # the classes that differ
+    legacy: Sequence[Sequence[float]]  # x1, y1, x2, y2, score, class id, in pixels of the kept picture
+    triton: Sequence[Sequence[float]]
+    width: int  # of the kept picture
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class SampleLimits:
+    count: int
+    total_bytes: int
+    age_s: float
 
 
 class Store(Protocol):
@@ -106,5 +146,65 @@ class Store(Protocol):
         """By name of the worker; those of the dead too, for a while."""
 
     def publish(self, quotas: Mapping[str, Quota]) -> None: ...
+
+    def now(self) -> float:
+        """Unix seconds, by the clock that all users of this store share."""
+
+    def subscribe(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, from any thread, when somebody wrote; a store that cannot tell never calls it."""
+
+    # --- one leader ---------------------------------------------------------------------------------------
+
+    def lead(self, worker: str, for_s: float) -> bool:
+        """Take the lease or renew one's own; no where another one's still lasts."""
+
+    def resign(self, worker: str) -> None:
+        """Give one's own lease back, if one has it."""
+
+    def record(self, name: str) -> str | None: ...
+
+    def keep(self, name: str, text: str, leader: str) -> bool:
+        """Write a record; no where `leader` does not hold the lease, whose record then stays."""
+
+    # --- evidence -----------------------------------------------------------------------------------------
+
+    def add(self, book: str, counts: Counts, writer: str, serial: int) -> None:
+        """Add to a book. A writer's serials rise, and each one counts once however often it is sent."""
+
+    def counts(self, book: str) -> Counts: ...
+
+    def books(self) -> tuple[str, ...]:
+        """By name."""
+
+    def forget_books(self, prefixes: Sequence[str]) -> None:
+        """All but those whose name begins so."""
+
+    def turn(self, name: str) -> Turn | None: ...
+
+    def take_turn(self, name: str, turn: Turn, expected_at: float | None) -> bool:
+        """Make it this one, if the last one's `at` is still `expected_at` (None: there is none)."""
+
+    # --- samples ------------------------------------------------------------------------------------------
+
+    def add_sample(self, sample: Sample, picture: bytes, limits: SampleLimits) -> None:
+        """The oldest go until all limits hold; one that is too large by itself is not kept."""
+
+    def samples(
+        self, limit: int, detector: str = "", camera: str = "", kind: str = "", label: str = ""
+    ) -> tuple[Sample, ...]:
+        """Newest first; an empty word stands for any."""
+
+    def picture(self, sample_id: str) -> bytes | None: ...
+
+    def remove_samples(self, camera: str | None) -> int:
+        """Of one camera or of all, for good: not to be read in the store's files afterwards. How many they were."""
+
+    # --- as a whole ---------------------------------------------------------------------------------------
+
+    def dump(self) -> Iterator[dict[str, Any]]:
+        """Everything that lasts, a row at a time, the same words from every kind of store; no lease, no heartbeats."""
+
+    def load(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """What `dump` gave, into a store without content; StoreAway where it has some."""
 
     def close(self) -> None: ...

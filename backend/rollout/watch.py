@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ai.core.errors import BadSetting
 from backend.rollout.crew import Crew, Worker
@@ -24,6 +24,8 @@ from backend.rollout.store import Change, LostUpdate, NotPossible, Store, StoreA
 from backend.sides import LEGACY
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TRIES = 50  # against others that change the flags at the same moment
 MAX_WORDS_CHARS = 500
@@ -143,19 +145,40 @@ class Keeper:
         def patched(current: RolloutState) -> RolloutState:
             if version is not None and version != current.version:
                 raise LostUpdate(current)
-            after = _patched(current, patch)
+            after = _patched(current, patch).changed_by_hand(current, who, self._now())
             self._require_possible(after)
             return after
 
         with self._renewing():
             return self._change(patched, who, reason)
 
+    def step(
+        self,
+        alter: Callable[[RolloutState], RolloutState],
+        *,
+        who: str,
+        reason: str,
+        version: int,
+        figures: dict[str, Any] | None,
+    ) -> Change:
+        """A ramp's own change, of the version that it was decided for and of no other."""
+
+        def altered(current: RolloutState) -> RolloutState:
+            if version != current.version:
+                raise LostUpdate(current)
+            after = alter(current)
+            self._require_possible(after)
+            return after
+
+        with self._renewing():
+            return self._change(altered, who, reason, figures)
+
     def rollback(self, *, who: str, reason: str) -> Change:
         if not self._worker.legacy_enabled:
             raise NotPossible("LEGACY_ENABLED=false: there is no side to roll back to.")
         with self._renewing():
             try:
-                return self._change(RolloutState.rolled_back, who, reason)
+                return self._change(lambda state: state.rolled_back(f"rolled back by {who}"), who, reason)
             except StoreAway as away:
                 self._roll_back_alone(who, reason)
                 raise StoreAway(
@@ -164,10 +187,16 @@ class Keeper:
                     "TRITON_ENABLED=false in .env is the switch that needs no store."
                 ) from away
 
-    def _change(self, altered: Callable[[RolloutState], RolloutState], who: str, reason: str) -> Change:
+    def _change(
+        self,
+        altered: Callable[[RolloutState], RolloutState],
+        who: str,
+        reason: str,
+        figures: dict[str, Any] | None = None,
+    ) -> Change:
         for _ in range(TRIES):
             current = self._agree().state
-            change = self._made(current, altered(current), who, reason)
+            change = self._made(current, altered(current), who, reason, figures)
             if self._store.write(change, current.version):
                 self._know(change)
                 return change
@@ -178,13 +207,21 @@ class Keeper:
         self._owed = self._made(before, before.rolled_back(), who, reason)
         self._know(self._owed)
 
-    def _made(self, before: RolloutState, after: RolloutState, who: str, reason: str) -> Change:
+    def _made(
+        self,
+        before: RolloutState,
+        after: RolloutState,
+        who: str,
+        reason: str,
+        figures: dict[str, Any] | None = None,
+    ) -> Change:
         return Change.made(
             before,
             replace(after, version=before.version + 1),
             who=_words(who),
             reason=_words(reason),
             at=self._now(),
+            figures=figures,
         )
 
     def _heed_environment(self) -> None:
@@ -227,6 +264,10 @@ class Keeper:
         for camera, side in state.pins.items():
             if side == LEGACY:
                 raise NotPossible(f"LEGACY_ENABLED=false: camera {camera!r} cannot be pinned to legacy.")
+
+    def ask(self, work: Callable[[Store], T]) -> T:
+        """Whatever else is kept beside the flags."""
+        return work(self._store)
 
     # --- the other workers --------------------------------------------------------------------------------
 

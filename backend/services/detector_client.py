@@ -270,7 +270,7 @@ class DetectorClient:
         """The sides that a request can get to right now, as first choice, fallback or shadow."""
         first = self._flags.reachable(detector)
         then = {side for one in first for side in self._policy.fallbacks[one]}
-        sides = first | (then if self._flags.triton_may_help else then - {TRITON})
+        sides = first | (then if self._flags.triton_may_help(detector) else then - {TRITON})
         return frozenset(side for side in sides if (detector, side) in self._lanes)
 
     def sides(self) -> list[LaneStatus]:
@@ -311,6 +311,7 @@ class DetectorClient:
                 caller_request_id=request.info.caller_request_id,
                 camera=request.camera,
                 detector=request.detector,
+                decided=decision.backend,
                 outcome=outcome,
                 backend=served.backend if served else None,
                 model_version=served.model_version if served else "",

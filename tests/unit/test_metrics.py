@@ -32,7 +32,8 @@ from backend.observe.labels import MAX_CHILDREN
 from backend.observe.metrics import DURATION_BUCKETS_S, Metrics
 
 SERVED = RequestEnded(
-    request_id="r1", caller_request_id="theirs", camera="front", detector="yolo26", outcome="ok", backend="triton",
+    request_id="r1", caller_request_id="theirs", camera="front", detector="yolo26", decided="triton", outcome="ok",
+    backend="triton",
     model_version="1", reason="FRACTION", fallback_reason=None, attempts=1, bucket=7, fraction=0.1, flag_version=3,
     found=2, total_s=0.08, backend_s=0.06,
 )  # fmt: skip
@@ -105,7 +106,7 @@ EXPECTED = [
             key("rollout_effective_fraction", detector="rtdetr"): 0.2,
         },
     ),
-    (ShadowDropped("queue_full"), {key("shadow_dropped_total", reason="queue_full"): 1}),
+    (ShadowDropped("yolo26", "queue_full"), {key("shadow_dropped_total", reason="queue_full"): 1}),
     (DisagreementMeasured("yolo26", 0.25), {key("shadow_disagreement_ratio", **YOLO): 0.25}),
     (RampStepped("yolo26", 3), {key("rollout_ramp_step", **YOLO): 3}),
 ]  # fmt: skip
@@ -138,8 +139,8 @@ def test_a_request_that_nobody_served_has_the_backend_none():
 
 
 def test_a_comparison_is_counted_timed_and_measured_once():
-    moved = moved_by(Compared("yolo26", "agree", latency_delta_s=-0.03, mean_iou=0.96))
-    assert moved[key("shadow_comparisons_total", **YOLO, verdict="agree")] == 1
+    moved = moved_by(Compared("yolo26", "same", latency_delta_s=-0.03, mean_iou=0.96))
+    assert moved[key("shadow_comparisons_total", **YOLO, verdict="same")] == 1
     assert moved[key("shadow_latency_delta_seconds_count", **YOLO)] == 1
     assert key("shadow_latency_delta_seconds_bucket", **YOLO, le="-0.05") not in moved
     assert moved[key("shadow_latency_delta_seconds_bucket", **YOLO, le="-0.02")] == 1
@@ -182,7 +183,7 @@ HOSTILE = 'front"} 1\nforged_total{camera="x" \ud800'
         FellBack("yolo26", "triton", "legacy", HOSTILE),
         Shed("legacy", HOSTILE),
         FlagsSeen(True, 1, False, {HOSTILE: 0.5}, {HOSTILE: 0.5}),
-        ShadowDropped("x" * 41),
+        ShadowDropped("yolo26", "x" * 41),
     ],
     ids=lambda event: type(event).__name__,
 )
@@ -200,7 +201,7 @@ def test_a_detector_that_nobody_configured_is_other_however_innocent_its_name():
 def test_names_that_callers_invent_make_no_series_beyond_a_bound():
     metrics = Metrics(None)
     for number in range(10_000):
-        metrics(ShadowDropped(f"reason_{number}"))
+        metrics(ShadowDropped("yolo26", f"reason_{number}"))
         metrics(replace(SERVED, detector=f"detector_{number}"))
     dropped = {name: n for name, n in samples(metrics).items() if name.startswith("shadow_dropped_total")}
     assert len(dropped) <= MAX_CHILDREN + 1

@@ -26,7 +26,7 @@ from backend.observe.logs import RequestLog, configure
 from backend.observe.writer import Writer
 
 SERVED = RequestEnded(
-    request_id="r1", caller_request_id="theirs", camera="front door", detector="yolo26", outcome="ok",
+    request_id="r1", caller_request_id="theirs", camera="front door", detector="yolo26", decided="triton", outcome="ok",
     backend="triton", model_version="2", reason="FRACTION", fallback_reason=None, attempts=1, bucket=7,
     fraction=0.1, flag_version=3, found=2, total_s=0.0812345, backend_s=0.06,
 )  # fmt: skip

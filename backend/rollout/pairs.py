@@ -1,0 +1,44 @@
+"""What the two sides saw in one picture: from a request that was chosen for comparison to a judged pair."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ai.core.detections import Detections, Thresholds
+from ai.core.header import Bytes
+from backend.observe.events import Compared
+from backend.sides import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Saw:
+    """One side's answer, every box over the score floor."""
+
+    detections: Detections
+    model_version: str
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A request that was chosen, and what is known of it once its caller has been answered."""
+
+    detector: str
+    camera: str | None
+    request_id: str
+    image: Bytes  # encoded, as it came in
+    thresholds: Thresholds
+    decided: Side
+    saw: Mapping[Side, Saw]
+    failed: Mapping[Side, str]  # by side that was to serve it and did not: why
+
+
+Again = Callable[[], Awaitable[Saw | None]]
+"""Ask legacy once more about the same picture; None where it gave no answer."""
+
+
+class Judge(Protocol):
+    async def judge(self, offer: Offer, legacy: Saw, triton: Saw | None, again: Again) -> Compared:
+        """Compare them (`triton` None: it failed), see whether that is evidence, keep the picture if they differ."""
