@@ -21,7 +21,7 @@ from backend.stack.errors import StackError
 from backend.stack.parts import FRONT, Part
 
 BACKEND, TRITON = "backend", "triton"
-FIRST_VALUES = {"triton_enabled": "true", "triton_traffic_fraction": "0.1"}
+FIRST_VALUES = {"triton_enabled": "true", "triton_traffic_fraction": "0.1", "triton_shadow_fraction": "0.1"}
 _TRITON_PATIENCE_S = 25.0  # its own exit takes 7 s, its supervisor's clearing up a little
 _BEYOND_SHUTDOWN_S = 5.0
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
@@ -129,7 +129,7 @@ def _backend(settings: Settings, ports: Mapping[str, int] | None) -> Part:
 
 
 def first_values(settings: Settings) -> dict[str, str]:
-    """A tenth to Triton, for whoever has said nothing about it. Without legacy it is all or none."""
+    """A tenth to Triton, and a tenth compared, for whoever has said nothing about it. Without legacy it is all or none."""
     unsaid = {name: value for name, value in FIRST_VALUES.items() if name not in settings.model_fields_set}
     if not settings.legacy_enabled:
         unsaid = {name: value for name, value in unsaid.items() if name == "triton_enabled"}

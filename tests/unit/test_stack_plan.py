@@ -83,7 +83,11 @@ def test_a_legacy_service_elsewhere_is_refused_unless_legacy_is_off(planned):
 
 
 def test_each_first_value_gives_way_to_what_was_said(planned, tmp_path):
-    assert first_values(read_settings()) == {"TRITON_ENABLED": "true", "TRITON_TRAFFIC_FRACTION": "0.1"}
+    assert first_values(read_settings()) == {
+        "TRITON_ENABLED": "true",
+        "TRITON_TRAFFIC_FRACTION": "0.1",
+        "TRITON_SHADOW_FRACTION": "0.1",
+    }
     (tmp_path / ".env").write_text("TRITON_TRAFFIC_FRACTION=0\n")
     given = planned()["backend"].variables
     assert given["TRITON_ENABLED"] == "true"
