@@ -129,7 +129,7 @@ def _backend(settings: Settings, ports: Mapping[str, int] | None) -> Part:
 
 
 def first_values(settings: Settings) -> dict[str, str]:
-    """A tenth to Triton, and a tenth compared, for whoever has said nothing about it. Without legacy it is all or none."""
+    """A tenth to Triton, a tenth compared, where nobody said anything of it. Without legacy it is all or none."""
     unsaid = {name: value for name, value in FIRST_VALUES.items() if name not in settings.model_fields_set}
     if not settings.legacy_enabled:
         unsaid = {name: value for name, value in unsaid.items() if name == "triton_enabled"}
