@@ -1,0 +1,103 @@
+"""The real model, and what can go wrong with one: Triton loads this file as a version's `model.py`.
+
+Which fault it has stands in `fault.json` beside the repository and is read at every execution, so that one load
+serves them all: `{}` or no file is health. `tests.faults` writes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ai.core.detections import Detection, Detections
+from ai.core.errors import InvalidDetections
+from ai.core.labels import COCO_80
+from ai.triton.backend_model import TritonPythonModel as HealthyModel
+from ai.triton.inside.engines import build_pipeline
+from ai.triton.stored.served import GRAPH
+
+COLOURLESS = 6.0  # largest mean difference of the channels of a picture in infrared: the JPEG's own
+
+
+class TritonPythonModel(HealthyModel):
+    def initialize(self, args):
+        super().initialize(args)
+        model = Path(args["model_repository"])
+        self.file = model.parent.with_name("fault.json")
+        self.healthy, self.asked = self.pipeline, 0
+        graphs = model.parent.with_name("graphs").glob("*.onnx")
+        self.others = {path.stem: self._other(path) for path in graphs}
+
+    def execute(self, requests):
+        began = time.perf_counter()
+        fault = json.loads(self.file.read_text()) if self.file.exists() else {}
+        self.asked += len(requests)
+        if self.asked > fault.get("dies_after", self.asked):
+            os._exit(1)
+        self.pipeline = Damaged(self.others.get(fault.get("graph"), self.healthy), fault)
+        answers = super().execute(requests)
+        if fault.get("takes_s"):
+            time.sleep(max(0.0, random.choice(fault["takes_s"]) + began - time.perf_counter()))
+        return answers
+
+    def finalize(self):
+        for pipeline in (self.healthy, *self.others.values()):
+            pipeline.close()
+
+    def _other(self, graph):
+        """The same in all but the weights."""
+        from ai.engines.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - as `build_engine` does
+
+        assert self.served.engine == "openvino", GRAPH
+        return build_pipeline(self.served, OpenVinoEngine(graph, threads=os.cpu_count() or 1), 1)
+
+
+class Damaged:
+    """A pipeline whose answers are spoiled on the way out."""
+
+    def __init__(self, pipeline, fault):
+        self.pipeline, self.fault = pipeline, fault
+
+    def detect(self, images):
+        outcomes = self.pipeline.detect(images)
+        return [
+            self._spoiled(bytes(image), outcome) if isinstance(outcome, Detections) else outcome
+            for image, outcome in zip(images, outcomes, strict=True)
+        ]
+
+    def close(self):
+        """The pipelines are closed by the model, which has several."""
+
+    def _spoiled(self, image, found):
+        if self._fails():
+            return InvalidDetections("planted")
+        lost = {*self.fault.get("loses", ())}
+        if is_infrared(image):
+            lost |= {*self.fault.get("loses_in_infrared", ())}
+        items = [self._changed(one, found.image_width) for one in found if one.label not in lost]
+        return Detections(tuple(items), found.image_width, found.image_height)
+
+    def _fails(self):
+        """One in so many, chosen by a hash of the moment: no picture is luckier than another."""
+        digest = hashlib.sha256(str(time.monotonic_ns()).encode()).digest()
+        return int.from_bytes(digest[:8]) < self.fault.get("fails", 0.0) * 2**64
+
+    def _changed(self, one, image_width):
+        label = self.fault.get("renames", {}).get(one.label, one.label)
+        shift = self.fault.get("shifts", 0.0) * one.width
+        if one.x2 + shift > image_width:
+            shift = -shift
+        x1, x2 = max(0.0, one.x1 + shift), min(float(image_width), one.x2 + shift)
+        return Detection(x1, one.y1, x2, one.y2, one.score, COCO_80.index(label), label)
+
+
+def is_infrared(image):
+    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR).astype(np.int16)
+    return float(np.abs(pixels[..., 0] - pixels[..., 2]).mean()) < COLOURLESS
