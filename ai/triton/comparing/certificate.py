@@ -88,14 +88,16 @@ class Tally:
     extra: int = 0
     swapped: int = 0  # counted under the class that legacy gave
     borderline: int = 0
+    misplaced: int = 0  # until this had a name, it was one missed and one extra
+    duplicate: int = 0  # … and this was extra
 
     @property
     def disagreements(self) -> int:
-        return self.missed + self.extra + self.swapped
+        return self.missed + self.extra + self.swapped + self.misplaced + self.duplicate
 
     @property
     def lost(self) -> bool:
-        return self.same == 0 and self.missed + self.swapped >= LOST_FROM
+        return self.same == 0 and self.missed + self.swapped + self.misplaced >= LOST_FROM
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +290,7 @@ def _agreement_problems(agreement: Agreement) -> Iterator[str]:
         yield f"scores differ by {apart:.4f} on average; {MAX_SCORE_DIFFERENCE} is allowed"
     if agreement.disagreements > MAX_DISAGREEMENT * agreement.seen:
         yield (
-            f"{agreement.disagreements} of {agreement.seen} objects are missed, extra or of another class; "
+            f"{agreement.disagreements} of {agreement.seen} objects are missed, extra, misplaced or of another class; "
             f"{MAX_DISAGREEMENT:.0%} is allowed"
         )
     if lost := [label for label, tally in agreement.by_class.items() if tally.lost]:

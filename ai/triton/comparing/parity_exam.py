@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pycocotools.coco import COCO
 
 from ai.core.detections import Detections
+from ai.core.matching import Comparison, compare
 from ai.demo.scoring import Scores, Truth, coco_of, found_in, score
 from ai.triton.comparing import parity_about
-from ai.triton.comparing.agreement import Comparison, compare, summary
+from ai.triton.comparing.agreement import THRESHOLD, summary
 from ai.triton.comparing.certificate import Certificate, Data, Level, Reference, Subject
 from ai.triton.comparing.certificate import Truth as TruthKind
 from ai.triton.comparing.parity_data import LabelledSet, Picture, Tell, truth_of
@@ -142,7 +143,7 @@ async def _ask_all(side: Side, pictures: LabelledSet, together: int, tell: Tell)
 def _compared(legacy: Sequence[Answer], other: Sequence[Answer]) -> dict[int, Comparison]:
     """By picture; those that a side left unanswered are told of elsewhere."""
     return {
-        index: compare(one, two)
+        index: compare(one, two, THRESHOLD)
         for index, (one, two) in enumerate(zip(legacy, other, strict=True))
         if isinstance(one, Detections) and isinstance(two, Detections)
     }

@@ -13,7 +13,8 @@ import cv2
 import simplejpeg
 
 from ai.core.image import decode
-from ai.triton.comparing.agreement import BORDER, MIN_IOU, THRESHOLD, Seen
+from ai.core.matching import BORDER, DIFFERENCES, MIN_IOU, Seen
+from ai.triton.comparing.agreement import THRESHOLD
 from ai.triton.comparing.certificate import (
     MAX_DISAGREEMENT,
     MAX_MAP_DIFFERENCE,
@@ -51,6 +52,7 @@ svg rect { fill: none; stroke-width: 2; vector-effect: non-scaling-stroke; }
 svg text { font-family: system-ui, sans-serif; font-weight: 600; paint-order: stroke; stroke: #000;
   fill: #fff; }
 .same { stroke: #4cd07d; } .missed { stroke: #ff5252; } .extra { stroke: #ffb300; } .swapped { stroke: #ff5cf4; }
+.misplaced { stroke: #4fc3ff; } .duplicate { stroke: #ffb300; stroke-dasharray: 2 3; }
 .borderline { stroke: #c5ccd6; stroke-dasharray: 5 4; }
 """
 
@@ -91,8 +93,8 @@ def _verdict(certificate: Certificate) -> str:
         f"({escape(subject.engine)}, {escape(subject.precision)}, on {escape(certificate.device)}) looked at the same "
         f"{data.pictures} pictures with {data.objects} objects. {truth}</p>"
         f'<p class="quiet">To pass: mAP50-95 differs by at most {MAX_MAP_DIFFERENCE}, scores by at most '
-        f"{MAX_SCORE_DIFFERENCE} on average, at most {MAX_DISAGREEMENT:.0%} of the objects are missed, extra or of "
-        "another class, no class is gone and no picture unanswered, at every batch size.</p>"
+        f"{MAX_SCORE_DIFFERENCE} on average, at most {MAX_DISAGREEMENT:.0%} of the objects are missed, extra, "
+        "misplaced or of another class, no class is gone and no picture unanswered, at every batch size.</p>"
     )
 
 
@@ -103,7 +105,7 @@ def _levels(certificate: Certificate) -> str:
         f"{reference.map50_95:.4f}",
         "",
         f"{reference.map50:.4f}",
-        *[""] * 11,
+        *[""] * (len(_FIGURES) - 5),
         str(len(reference.unanswered)),
     )
     columns = [(*legacy, ""), *(_level(level, reference) for level in levels)]
@@ -112,7 +114,7 @@ def _levels(certificate: Certificate) -> str:
     return f"<h2>Figures</h2>{_table(heads, rows)}{_unanswered(certificate)}"
 
 
-_KINDS = ("missed", "extra", "swapped", "borderline")
+_KINDS = (*DIFFERENCES, "borderline")
 _FIGURES = (
     "mAP50-95", "difference to legacy", "mAP50", "difference to legacy",
     "IoU of pairs, mean", "99 % are over", "least",
@@ -139,10 +141,10 @@ def _classes(certificate: Certificate) -> str:
         return ""
     level = max(certificate.levels, key=lambda one: one.agreement.disagreements)
     rows = [
-        (label, *(str(getattr(tally, kind)) for kind in ("same", "missed", "extra", "swapped", "borderline")))
+        (label, *(str(getattr(tally, kind)) for kind in ("same", *_KINDS)))
         for label, tally in level.agreement.by_class.items()
     ]
-    names = ("", "same", "missed", "extra", "swapped", "borderline")
+    names = ("", "same", *_KINDS)
     note = (
         f"Of batch {level.batch}, where the sides differ most. Pairs of one class share {MIN_IOU} of their area or "
         f"more; what scores within {BORDER} of {THRESHOLD} is borderline, and no error."
@@ -174,7 +176,7 @@ def _figure(example: Example, name: str) -> str:
     image = f'<image id="{name}" width="{width}" height="{height}" href="data:image/jpeg;base64,{encoded}"/>'
     comparison = example.comparison
     told = (
-        f"{example.picture.name}, batch {example.batch}: {comparison.disagreements} missed, extra or swapped; "
+        f"{example.picture.name}, batch {example.batch}: {comparison.disagreements} differences; "
         f"the {len(comparison.pairs)} pairs differ by {comparison.drift:.4f} at most (1 − IoU + score difference)"
     )
     return (
