@@ -26,7 +26,8 @@ _BOLDEST: Final = (
 _NEAREST: Final = (
     1e-6  # a bound is so far from the ends at least: no number of samples shows a rate of exactly 0
 )
-_HALVINGS: Final = 60  # of a band's search: to the last digit
+_LOST: Final = -1e30  # ln of a stake that is lost for good, and no 0 × −∞ anywhere
+_HALVINGS: Final = 40  # of a band's search
 
 Array = NDArray[np.float64]
 
@@ -81,10 +82,8 @@ class Bets:
     weights: Array  # 24; their sum is 1
 
     def sums(self, counts: Array) -> Array:
-        """… × 3 counts to … × 24 log-products; a bet that lost all its stake stays lost, and no 0 × −∞ appears."""
-        with np.errstate(invalid="ignore"):
-            parts = counts[..., None, :] * self.gains
-        return np.where(counts[..., None, :] == 0, 0.0, parts).sum(axis=-1)  # type: ignore[no-any-return]
+        """… × 3 counts to … × 24 log-products."""
+        return counts @ self.gains.T
 
     def mixed(self, sums: Array) -> Array:
         return log_sum(sums + np.log(self.weights))
@@ -92,28 +91,26 @@ class Bets:
 
 def log_sum(values: Array) -> Array:
     """ln of the sum of exponentials, along the last axis."""
-    most = values.max(axis=-1, keepdims=True)
-    most = np.where(np.isfinite(most), most, 0.0)
-    with np.errstate(divide="ignore"):
-        return np.log(np.exp(values - most).sum(axis=-1)) + most[..., 0]  # type: ignore[no-any-return]
+    most = values.max(axis=-1)
+    return np.asarray(np.log(np.exp(values - most[..., None]).sum(axis=-1)) + most)
 
 
 # --- the bets ---------------------------------------------------------------------------------------------
 
 
-def _grid() -> tuple[Array, Array]:
-    """Shares of the highest stake, dense at both ends, and their weights: the bolder the more."""
-    shares = np.append(1 / (1 + np.exp(-np.linspace(-4, 4, BETS - 1))), 1.0)
-    timid = shares[:-1] / shares[:-1].sum() * (1 - _BOLDEST)
-    return shares, np.append(timid, _BOLDEST)
+def _leaning(shares: Array) -> Array:
+    """Weights for shares of the highest stake: 3 in 10 for the highest itself, the others the more the bolder."""
+    return np.append(shares[:-1] / shares[:-1].sum() * (1 - _BOLDEST), _BOLDEST)
 
 
-_SHARES, _WEIGHTS = _grid()
-_EVEN: Final[Array] = np.full(BETS, 1 / BETS)
+_SHARES: Final[Array] = np.append(1 / (1 + np.exp(-np.linspace(-4, 4, BETS - 1))), 1.0)  # dense at both ends
+_WEIGHTS: Final[Array] = _leaning(_SHARES)
 _STEPS: Final[Array] = np.arange(1, BETS + 1) / BETS
+_EVEN: Final[Array] = np.full(BETS, 1 / BETS)
 _FINE: Final[Array] = np.geomspace(
     1e-4, 1, BETS
 )  # a band wants to know means that are near to each other apart
+_FINE_WEIGHTS: Final[Array] = np.append(np.full(BETS - 1, (1 - _BOLDEST) / (BETS - 1)), _BOLDEST)
 
 
 @lru_cache(maxsize=256)
@@ -149,7 +146,7 @@ def _bets(stakes: Array, bound: float, weights: Array) -> Bets:
         stakes[:, None] * (values - bound), -1.0
     )  # under −1 by rounding only, or where X never is −1
     with np.errstate(divide="ignore"):
-        return Bets(np.log1p(won), weights)
+        return Bets(np.maximum(np.log1p(won), _LOST), weights)
 
 
 def _inside(bound: float, least: int) -> float:
@@ -194,13 +191,12 @@ class Starts:
     blocks: int = 0  # complete, as of `closed`
 
     def to_table(self) -> dict[str, Any]:
-        sums = [one if math.isfinite(one) else None for one in self.sums]  # JSON knows no −∞
-        return {"sums": sums, "closed": self.closed.to_list(), "blocks": self.blocks}
+        return {"sums": list(self.sums), "closed": self.closed.to_list(), "blocks": self.blocks}
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Starts:
         """ValueError, KeyError or TypeError where it is none."""
-        sums = tuple(-math.inf if one is None else float(one) for one in table["sums"])
+        sums = tuple(map(float, table["sums"]))
         if len(sums) not in {0, BETS}:
             raise ValueError(f"{len(sums)} sums; there must be {BETS} or none")
         return cls(sums, Counted(*map(int, table["closed"])), int(table["blocks"]))
@@ -255,11 +251,11 @@ def band(asked: Asked, counted: Counted, alpha: float) -> tuple[float, float]:
     refuted = math.log(2 / alpha)
 
     def is_high_enough(mean: float) -> bool:
-        bets = _bets_on_ill(_inside(mean, asked.least), asked.least, _FINE, _EVEN)
+        bets = _bets_on_ill(_inside(mean, asked.least), asked.least, _FINE, _FINE_WEIGHTS)
         return _value(bets, counted) < refuted
 
     def is_too_high(mean: float) -> bool:
-        return _value(_bets_on_well(_inside(mean, asked.least), _FINE, _EVEN), counted) >= refuted
+        return _value(_bets_on_well(_inside(mean, asked.least), _FINE, _FINE_WEIGHTS), counted) >= refuted
 
     return _turn(is_high_enough, asked.least), _turn(is_too_high, asked.least)
 
