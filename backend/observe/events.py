@@ -23,6 +23,17 @@ BreakerState = Literal["closed", "open", "half_open"]
 
 Verdict = Literal["same", "different", "triton_failed", "legacy_failed"]
 Light = Literal["day", "infrared"]
+DropReason = Literal[
+    "queue_full",  # too many wait for their comparison …
+    "bytes_full",  # … or their pictures are too large together
+    "unavailable",  # the breaker of the other side is open
+    "overloaded",  # the other side has enough to do with callers
+    "flag_changed",  # Triton was switched off, or the request taken from it
+    "refused",  # both sides refuse the picture
+    "gone",  # the caller hung up before there was an answer
+    "closing",  # this worker ends
+    "fault",  # of ours
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +155,7 @@ class ShadowDropped:
     """A request that was chosen for a comparison, which was not made."""
 
     detector: str
-    reason: str
+    reason: DropReason
 
 
 @dataclass(frozen=True, slots=True)

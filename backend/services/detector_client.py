@@ -23,17 +23,18 @@ from backend.observe.events import (
     HeadroomMeasured,
     Observer,
     Outcome,
-    RequestEnded,
     Retried,
     RetryBudgetExhausted,
+    ShadowDropped,
 )
 from backend.rollout.decision import Decision
 from backend.rollout.flags import Flags
+from backend.rollout.pairs import Offer
 from backend.services.deadline import Deadline
 from backend.services.errors import NotServed, SideOff, UnknownDetector
 from backend.services.headroom import Demand, headroom
 from backend.services.lanes import Lane, LaneStatus
-from backend.services.request import NOBODY, Request, RequestInfo, Served, Wishes
+from backend.services.request import NOBODY, Request, RequestInfo, Served, Wishes, media_type
 from backend.services.retry import RetryBudget, backoff_s
 from backend.services.story import Barred, Story
 from backend.sides import LEGACY, TRITON, Side
@@ -45,6 +46,8 @@ _NO_TIME_S = 0.001  # timers may fire that much early
 Lanes = Mapping[tuple[str, Side], Lane]
 Seen = Callable[[str, str | None], None]
 """Told the detector and the camera of each request."""
+Offering = Callable[[Offer], None]
+"""Told of each request that was chosen for a comparison, once its outcome is known: must neither wait nor raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class DetectorClient:
         budgets: Mapping[Side, RetryBudget],
         seen: Seen,
         observe: Observer,
+        offer: Offering = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -80,6 +84,7 @@ class DetectorClient:
         self._budgets = budgets
         self._seen = seen
         self._observe = observe
+        self._offer = offer
         self._clock = clock
         self._chance = chance
         self._demand = {detector: Demand(clock) for detector in self.detectors}
@@ -100,15 +105,15 @@ class DetectorClient:
         try:
             served = await self._serve(request, story)
         except NotServed as error:
-            self._tell(request, story, error.outcome)
+            self._end(request, story, error.outcome)
             raise
         except asyncio.CancelledError:
-            self._tell(request, story, "gone")
+            self._end(request, story, "gone")
             raise
         except Exception:
-            self._tell(request, story, "failed")
+            self._end(request, story, "failed")
             raise
-        self._tell(request, story, "ok", served)
+        self._end(request, story, "ok", served)
         return served
 
     async def detect_batch(
@@ -149,6 +154,7 @@ class DetectorClient:
                 order += self._decided_anew(request, order, story)
                 continue
             now = self._clock()
+            story.answered(side, found, now - asked_at)
             return Served(
                 found.detections.above(request.thresholds), side, request.detector, found.model_version,
                 request.decision, story.fallback_reason, story.attempts, now - request.started, now - asked_at,
@@ -257,7 +263,7 @@ class DetectorClient:
     @staticmethod
     def _question(request: Request, until: Deadline) -> Ask:
         return Ask(
-            request.detector, request.image, until.left_s(), _media_type(request.image), request.info.request_id,
+            request.detector, request.image, until.left_s(), media_type(request.image), request.info.request_id,
             request.info.headers,
         )  # fmt: skip
 
@@ -303,38 +309,15 @@ class DetectorClient:
         waits = (self._lanes[request.detector, side].breaker.retry_after_s for side in self._order(request))
         return max(1.0, min(waits, default=1.0))
 
-    def _tell(self, request: Request, story: Story, outcome: Outcome, served: Served | None = None) -> None:
-        decision = request.decision
-        self._observe(
-            RequestEnded(
-                request_id=request.info.request_id,
-                caller_request_id=request.info.caller_request_id,
-                camera=request.camera,
-                detector=request.detector,
-                decided=decision.backend,
-                outcome=outcome,
-                backend=served.backend if served else None,
-                model_version=served.model_version if served else "",
-                reason=decision.reason,
-                fallback_reason=story.fallback_reason,
-                attempts=story.attempts,
-                bucket=decision.bucket,
-                fraction=decision.fraction,
-                flag_version=decision.version,
-                found=len(served.detections) if served else 0,
-                total_s=self._clock() - request.started,
-                backend_s=served.backend_s if served else 0.0,
-                error=str(story) or None,
-            )
-        )
+    def _end(self, request: Request, story: Story, outcome: Outcome, served: Served | None = None) -> None:
+        self._observe(story.ended(request, outcome, served, self._clock() - request.started))
+        if not request.decision.shadowed:
+            return
+        if outcome in {"gone", "failed"}:
+            self._observe(ShadowDropped(request.detector, "gone" if outcome == "gone" else "fault"))
+        elif (offer := story.offer(request, outcome)) is not None:
+            self._offer(offer)
 
 
 def _new_id() -> str:
     return uuid.uuid4().hex
-
-
-def _media_type(image: Bytes) -> str:
-    """Only a header: what the picture really is, its reader finds out."""
-    if image[:2] == b"\xff\xd8":
-        return "image/jpeg"
-    return "image/png" if image[:4] == b"\x89PNG" else "image/webp"

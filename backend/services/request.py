@@ -64,3 +64,10 @@ class Request:
     @property
     def is_forced(self) -> bool:
         return self.decision.reason == "FORCED"
+
+
+def media_type(image: Bytes) -> str:
+    """Only a header: what the picture really is, its reader finds out."""
+    if image[:2] == b"\xff\xd8":
+        return "image/jpeg"
+    return "image/png" if image[:4] == b"\x89PNG" else "image/webp"

@@ -1,4 +1,5 @@
-"""What happened to one request so far: which sides failed it, and what its caller is told when none is left."""
+"""What happened to one request so far: which sides failed it, what its caller is told when none is left, and what is
+said of it when it has ended."""
 
 from __future__ import annotations
 
@@ -6,9 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ai.core.errors import BackendError, CrossfadeError, Refused
+from backend.observe.events import Outcome, RequestEnded
+from backend.rollout.pairs import Offer, Saw
 from backend.services.errors import AllRefused, NoSide, NotServed, TooBusy, TooLate, code_of
 from backend.services.lanes import Barrier
-from backend.sides import Side
+from backend.services.request import Request, Served
+from backend.sides import LEGACY, Side
+from backend.transports.base import Found
 
 Reason = Barrier | Literal["flag_changed"]
 BUSY = frozenset({"full", "share", "pace", "overloaded"})
@@ -37,6 +42,10 @@ class Failure:
 class Story:
     attempts: int = 0
     failures: list[Failure] = field(default_factory=list)
+    saw: dict[Side, Saw] = field(default_factory=dict)
+
+    def answered(self, side: Side, found: Found, took_s: float) -> None:
+        self.saw[side] = Saw(found.detections, found.model_version, took_s)
 
     def failed(self, side: Side, error: Barred | BackendError) -> None:
         reason = error.reason if isinstance(error, Barred) else code_of(error)
@@ -63,3 +72,41 @@ class Story:
         if any(failure.reason in BUSY for failure in self.failures):
             return TooBusy(f"Too much is asked at the moment ({asked}).", retry_after_s)
         return NoSide(f"No side can serve at the moment ({asked}).", retry_after_s)
+
+    def offer(self, request: Request, outcome: Outcome) -> Offer | None:
+        """To be compared, now that it has ended; None for a caller's own error, and where nobody was asked.
+
+        Triton is held against legacy: a picture that only Triton was shown, and refuses, is no caller's error yet.
+        """
+        failed = {failure.side: failure.reason for failure in self.failures}
+        if (outcome == "refused" and LEGACY in failed) or not (failed or self.saw):
+            return None
+        return Offer(
+            request.detector, request.camera, request.info.request_id, request.image, request.thresholds,
+            request.decision.backend, self.saw, failed,
+        )  # fmt: skip
+
+    def ended(
+        self, request: Request, outcome: Outcome, served: Served | None, total_s: float
+    ) -> RequestEnded:
+        decision = request.decision
+        return RequestEnded(
+            request_id=request.info.request_id,
+            caller_request_id=request.info.caller_request_id,
+            camera=request.camera,
+            detector=request.detector,
+            decided=decision.backend,
+            outcome=outcome,
+            backend=served.backend if served else None,
+            model_version=served.model_version if served else "",
+            reason=decision.reason,
+            fallback_reason=self.fallback_reason,
+            attempts=self.attempts,
+            bucket=decision.bucket,
+            fraction=decision.fraction,
+            flag_version=decision.version,
+            found=len(served.detections) if served else 0,
+            total_s=total_s,
+            backend_s=served.backend_s if served else 0.0,
+            error=str(self) or None,
+        )
