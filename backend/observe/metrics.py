@@ -27,6 +27,7 @@ from backend.observe.events import (
     BreakerState,
     Compared,
     DisagreementMeasured,
+    DropReason,
     Event,
     FellBack,
     FlagsSeen,
@@ -39,6 +40,7 @@ from backend.observe.events import (
     RetryBudgetExhausted,
     ShadowDropped,
     Shed,
+    Verdict,
 )  # fmt: skip
 from backend.observe.labels import Children
 from backend.observe.sharing import forget_the_dead, shared
@@ -148,7 +150,10 @@ class Metrics:
 
     def _make_shadow(self) -> None:
         self._comparisons = self._counter(
-            "shadow_comparisons", "Pairs of answers to one picture", "detector", "verdict"
+            "shadow_comparisons",
+            "Requests chosen for a comparison, by what came of it",
+            "detector",
+            "verdict",
         )
         self._shadow_dropped = self._counter(
             "shadow_dropped", "Requests chosen for a comparison that had none", "reason"
@@ -178,6 +183,10 @@ class Metrics:
             for outcome in get_args(Outcome):
                 if outcome != "ok":
                     self._requests.of(detector, NOBODY, outcome)
+            for verdict in get_args(Verdict):
+                self._comparisons.of(detector, verdict)
+        for reason in get_args(DropReason):
+            self._shadow_dropped.of(reason)
         for side in SIDES:
             self._in_flight.of(side).set(0)
 

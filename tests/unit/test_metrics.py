@@ -147,6 +147,11 @@ def test_a_comparison_is_counted_timed_and_measured_once():
     assert moved[key("shadow_match_iou_sum", **YOLO)] == pytest.approx(0.96)
 
 
+def test_a_verdict_without_a_pair_is_counted_and_measures_nothing():
+    moved = moved_by(Compared("yolo26", "legacy_failed"))
+    assert moved == {key("shadow_comparisons_total", **YOLO, verdict="legacy_failed"): 1}
+
+
 def test_a_comparison_without_a_matched_box_says_nothing_of_overlap():
     moved = moved_by(Compared("yolo26", "triton_failed", latency_delta_s=0.1, mean_iou=None))
     assert not [name for name in moved if name.startswith("shadow_match_iou")]
@@ -168,6 +173,10 @@ def test_what_alerts_ask_of_stands_at_zero_from_the_start():
     assert standing[key("detector_breaker_state", **YOLO, backend="triton")] == 0
     assert standing[key("detector_requests_total", **YOLO, backend="none", outcome="failed")] == 0
     assert standing[key("detector_breaker_transitions_total", **YOLO, backend="legacy", to="open")] == 0
+    for verdict in ("same", "different", "triton_failed", "legacy_failed"):
+        assert standing[key("shadow_comparisons_total", **YOLO, verdict=verdict)] == 0
+    for reason in get_args(events.DropReason):
+        assert standing[key("shadow_dropped_total", reason=reason)] == 0
 
 
 HOSTILE = 'front"} 1\nforged_total{camera="x" \ud800'
