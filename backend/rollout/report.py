@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from ai.core.labels import COCO_80
 from backend.rollout import report_criteria, report_figures
 from backend.rollout.books import Counts
 from backend.rollout.looks import Look, look_record
@@ -46,6 +47,7 @@ class Material:
     pictures: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))  # JPEG, by sample
     about: Mapping[str, str] = field(default_factory=lambda: _NOTHING)  # the words of `report_about`
     made_at: float = 0.0  # unix seconds
+    labels: tuple[str, ...] = COCO_80  # by class id
 
     @property
     def counts(self) -> Counts:
@@ -82,6 +84,7 @@ def report_of(material: Material) -> dict[str, Any]:
         "detector": material.detector,
         "made_at": material.made_at,
         "names": {side: material.about.get(f"name.{side}", NAMES[side]) for side in SIDES},
+        "labels": list(material.labels),
         "about": dict(material.about),
         "verdict": report_criteria.verdict(material.ramp, material.look, material.about),
         "ramp": material.ramp.to_table() if material.ramp else None,
