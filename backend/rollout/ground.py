@@ -16,14 +16,15 @@ LEAST_SEEN: Final = 3
 
 
 def bounding_rank(number: int) -> int:
-    """Which of so many times, in order, is over the p95 with 99 %: the 391st of 400. The last one where none is."""
+    """Which of so many times, in order, is over the p95 with 99 %, and one to spare: the 391st of 400.
+
+    The last one where none is: of fewer than 90.
+    """
     beyond, which = 0.0, number
-    while which > 0:
+    while which > 0 and beyond <= 1 - SURE:
         beyond += math.exp(_log_chance(number, which))
-        if beyond > 1 - SURE:
-            return min(which + 1, number)
         which -= 1
-    return 1
+    return min(which + 3, number)  # the chance was too high from which + 1 on
 
 
 def _log_chance(number: int, below: int) -> float:
