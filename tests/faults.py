@@ -44,7 +44,7 @@ class Fault:
 FAULTS = {
     one.name: one
     for one in (
-        Fault("shifted", "boxes stand 30 % of their width to the side", {"shifts": 0.3}),
+        Fault("shifted", "boxes stand 30 % of their size to the side and down", {"shifts": 0.3}),
         Fault(
             "swapped", "cars are called trucks, trucks cars", {"renames": {"car": "truck", "truck": "car"}}
         ),

@@ -36,16 +36,13 @@ class TritonPythonModel(HealthyModel):
         self.others = {path.stem: self._other(path) for path in graphs}
 
     def execute(self, requests):
-        began = time.perf_counter()
         fault = json.loads(self.file.read_text()) if self.file.exists() else {}
         self.asked += len(requests)
         if self.asked > fault.get("dies_after", self.asked):
             os._exit(1)
         self.pipeline = Damaged(self.others.get(fault.get("graph"), self.healthy), fault)
-        answers = super().execute(requests)
-        if fault.get("takes_s"):
-            time.sleep(max(0.0, random.choice(fault["takes_s"]) + began - time.perf_counter()))
-        return answers
+        time.sleep(random.choice(fault.get("adds_s", [0.0])))
+        return super().execute(requests)
 
     def finalize(self):
         for pipeline in (self.healthy, *self.others.values()):
@@ -81,21 +78,28 @@ class Damaged:
         lost = {*self.fault.get("loses", ())}
         if is_infrared(image):
             lost |= {*self.fault.get("loses_in_infrared", ())}
-        items = [self._changed(one, found.image_width) for one in found if one.label not in lost]
-        return Detections(tuple(items), found.image_width, found.image_height)
+        width, height = found.image_width, found.image_height
+        items = [self._changed(one, width, height) for one in found if one.label not in lost]
+        return Detections(tuple(items), width, height)
 
     def _fails(self):
         """One in so many, chosen by a hash of the moment: no picture is luckier than another."""
         digest = hashlib.sha256(str(time.monotonic_ns()).encode()).digest()
         return int.from_bytes(digest[:8]) < self.fault.get("fails", 0.0) * 2**64
 
-    def _changed(self, one, image_width):
+    def _changed(self, one, width, height):
         label = self.fault.get("renames", {}).get(one.label, one.label)
-        shift = self.fault.get("shifts", 0.0) * one.width
-        if one.x2 + shift > image_width:
-            shift = -shift
-        x1, x2 = max(0.0, one.x1 + shift), min(float(image_width), one.x2 + shift)
-        return Detection(x1, one.y1, x2, one.y2, one.score, COCO_80.index(label), label)
+        share = self.fault.get("shifts", 0.0)
+        x1, x2 = moved(one.x1, one.x2, share, width)
+        y1, y2 = moved(one.y1, one.y2, share, height)
+        return Detection(x1, y1, x2, y2, one.score, COCO_80.index(label), label)
+
+
+def moved(low, high, share, limit):
+    """By a share of its length; the other way where the picture ends."""
+    by = share * (high - low)
+    by = by if high + by <= limit else -by
+    return max(0.0, low + by), min(float(limit), high + by)
 
 
 def is_infrared(image):

@@ -88,10 +88,10 @@ class Traffic:
     def sides(self) -> Counter[str]:
         return Counter(answer.side for answer in self.answers)
 
-    def times_s(self, side: str, last: int) -> list[float]:
-        """The last ones that this side took, without those that it took over from the other."""
-        own = [one.took_s for one in self.answers if one.side == side and one.fallback_reason is None]
-        return own[-last:]
+    def times_s(self, side: str, since: int = 0) -> list[float]:
+        """That this side took, without what it took over from the other; `since` so many answers."""
+        own = [one for one in self.answers[since:] if one.side == side]
+        return [one.took_s for one in own if one.fallback_reason is None]
 
     async def run(self) -> None:
         ends_at = time.monotonic() + MAX_S

@@ -61,13 +61,16 @@ async def test_the_same_weights_find_people_dogs_cars_and_trucks(triton, healthy
     assert labels(at_night)["person"] >= 3
 
 
-async def test_boxes_are_shifted_by_a_share_of_their_width(house, triton, healthy):
+async def test_boxes_are_shifted_by_a_share_of_their_size(house, triton, healthy):
     house.plant(FAULTS["shifted"].table)
     pairs = [
         pair for a, b in zip(healthy, await seen(triton), strict=True) for pair in zip(a, b, strict=True)
     ]
-    shifts = [abs(b.x2 - a.x2) / a.width for a, b in pairs]
-    assert statistics.median(shifts) == pytest.approx(0.3, abs=0.02)
+    for shifts in (
+        [abs(b.x2 - a.x2) / a.width for a, b in pairs],
+        [abs(b.y2 - a.y2) / a.height for a, b in pairs],
+    ):
+        assert statistics.median(shifts) == pytest.approx(0.3, abs=0.02)
 
 
 async def test_two_classes_change_their_names_and_no_other_does(house, triton, healthy):
@@ -105,8 +108,8 @@ async def test_four_bits_and_older_weights_see_otherwise_but_are_not_blind(house
         assert different >= 0.1 * PICTURES
 
 
-async def test_an_answer_takes_as_long_as_it_is_told(house, triton):
-    house.plant({"takes_s": [0.05]})
+async def test_an_answer_takes_longer_by_what_it_is_told(house, triton):
+    house.plant({"adds_s": [0.05]})
     async with client_of(triton, "grpc") as client:
         took = []
         for _ in range(10):
