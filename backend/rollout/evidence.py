@@ -251,13 +251,19 @@ def band(asked: Asked, counted: Counted, alpha: float) -> tuple[float, float]:
     refuted = math.log(2 / alpha)
 
     def is_high_enough(mean: float) -> bool:
-        bets = _bets_on_ill(_inside(mean, asked.least), asked.least, _FINE, _FINE_WEIGHTS)
-        return _value(bets, counted) < refuted
+        return _value(bets_of_band(mean, asked.least)[0], counted) < refuted
 
     def is_too_high(mean: float) -> bool:
-        return _value(_bets_on_well(_inside(mean, asked.least), _FINE, _FINE_WEIGHTS), counted) >= refuted
+        return _value(bets_of_band(mean, asked.least)[1], counted) >= refuted
 
     return _turn(is_high_enough, asked.least), _turn(is_too_high, asked.least)
+
+
+def bets_of_band(mean: float, least: int) -> tuple[Bets, Bets]:
+    """Against "so much or less" and against "so much or more"; both only gain where the mean moves away."""
+    mean = _inside(mean, least)
+    ill_bets = _bets_on_ill(mean, least, _FINE, _FINE_WEIGHTS)
+    return ill_bets, _bets_on_well(mean, _FINE, _FINE_WEIGHTS)
 
 
 def _turn(has_turned: Callable[[float], bool], least: int) -> float:
