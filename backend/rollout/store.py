@@ -16,6 +16,8 @@ from backend.rollout.books import Counts
 from backend.rollout.quota import Quota, Seen
 from backend.rollout.state import RolloutState
 
+MAX_TURNS = 5_000  # cameras that are remembered; of more, the one that was silent longest is forgotten
+
 
 class StoreAway(CrossfadeError):
     """The store cannot be read or written. What is obeyed meanwhile is the last state that was seen."""
@@ -126,6 +128,10 @@ class SampleLimits:
 
 
 class Store(Protocol):
+    @property
+    def name(self) -> str:
+        """Which one it is, for the journal and for people: its address without a user's name and password."""
+
     def changed(self) -> bool:
         """Whether `read` might answer something new; cheap enough for ten times a second."""
 
@@ -148,7 +154,7 @@ class Store(Protocol):
     def publish(self, quotas: Mapping[str, Quota]) -> None: ...
 
     def now(self) -> float:
-        """Unix seconds, by the clock that all users of this store share."""
+        """Unix seconds, by the clock that all users of this store share. Never waits; from any thread."""
 
     def subscribe(self, wake: Callable[[], None]) -> None:
         """Call `wake`, from any thread, when somebody wrote; a store that cannot tell never calls it."""
@@ -169,7 +175,7 @@ class Store(Protocol):
     # --- evidence -----------------------------------------------------------------------------------------
 
     def add(self, book: str, counts: Counts, writer: str, serial: int) -> None:
-        """Add to a book. A writer's serials rise, and each one counts once however often it is sent."""
+        """Add to a book. A writer's serials rise, and each one counts once in a book however often it is sent."""
 
     def counts(self, book: str) -> Counts: ...
 
@@ -182,17 +188,21 @@ class Store(Protocol):
     def turn(self, name: str) -> Turn | None: ...
 
     def take_turn(self, name: str, turn: Turn, expected_at: float | None) -> bool:
-        """Make it this one, if the last one's `at` is still `expected_at` (None: there is none)."""
+        """Make it this one, if the last one's `at` is still `expected_at` (None: there is none).
+
+        Of more than MAX_TURNS, the oldest go."""
 
     # --- samples ------------------------------------------------------------------------------------------
 
     def add_sample(self, sample: Sample, picture: bytes, limits: SampleLimits) -> None:
-        """The oldest go until all limits hold; one that is too large by itself is not kept."""
+        """The oldest go until all limits hold; one that is too large by itself is not kept.
+
+        What counts as bytes is the picture and the words about it."""
 
     def samples(
         self, limit: int, detector: str = "", camera: str = "", kind: str = "", label: str = ""
     ) -> tuple[Sample, ...]:
-        """Newest first; an empty word stands for any."""
+        """By id, the last one first; an empty word stands for any."""
 
     def picture(self, sample_id: str) -> bytes | None: ...
 
