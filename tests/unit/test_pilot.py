@@ -1,0 +1,273 @@
+"""Who leads a ramp and how it moves: several workers on one store, and leaders that die at every point of a step."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backend.observe.events import DisagreementMeasured, RampStepped
+from backend.rollout.looks import Look, look_record
+from backend.rollout.memory_store import MemoryStore
+from backend.rollout.ramps import book_of
+from tests.ramp_house import BROKEN, CLEAN, LEGACY, Crashing, Crew, Died, RampHouse
+from tests.rollout_house import until
+
+FEW = CLEAN | {"disagreement.0": 50}
+FRACTIONS = [0.1, 0.25, 0.5, 0.75, 0.98, 1.0]
+
+
+@pytest.fixture
+async def house(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_said_of_flags: None
+) -> AsyncIterator[RampHouse]:
+    made = RampHouse(tmp_path, monkeypatch)
+    yield made
+    await made.close()
+
+
+def look_of(house: RampHouse, detector: str = "yolo26") -> Look:
+    text = house.store.record(look_record(detector))
+    assert text is not None
+    return Look.from_table(json.loads(text))
+
+
+class TestOneLeader:
+    async def test_a_healthy_triton_is_given_everything_step_by_step(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        fractions = [crew.state.fraction_of("yolo26")]
+        while crew.ramp().phase == "running":
+            house.add(crew, CLEAN)
+            await crew.look()
+            fractions.append(crew.state.fraction_of("yolo26"))
+        assert fractions == FRACTIONS
+        assert crew.ramp().phase == "watching"
+
+    async def test_every_step_is_in_the_history_with_its_figures(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        house.add(crew, CLEAN)
+        await crew.look()
+        change = (await crew.rollout.history())[0]
+        assert (change.who, change.reason) == ("ramp", "promoted from 10 % to 25 %")
+        assert change.figures is not None
+        answered = {one["question"]: one["same"] for one in change.figures["answers"]}
+        assert (answered["disagreement"], answered["errors"]) == (3000, 9000)
+
+    async def test_no_sample_no_step(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        await crew.look(5)
+        assert crew.state.fraction_of("yolo26") == 0.1
+        assert "disagreement: no samples yet" in look_of(house).waits_for
+
+    async def test_a_fault_rolls_its_detector_back_and_no_other(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        await crew.start("rtdetr")
+        house.add(crew, LEGACY, detector="rtdetr")
+        await crew.look()
+        house.add(crew, BROKEN)
+        await crew.look()
+        state = crew.state
+        assert (state.fraction_of("yolo26"), state.fraction_of("rtdetr")) == (0.0, 0.1)
+        assert (state.ramps["yolo26"].phase, state.ramps["rtdetr"].phase) == ("ended", "running")
+        assert state.ramps["yolo26"].ended == "rolled back: errors: unavailable 80 %"
+        assert state.pins_suspended
+        assert (await crew.rollout.history())[0].figures is not None
+
+    async def test_the_kill_switch_ends_the_ramp_and_gives_nothing_back_when_lifted(
+        self, house: RampHouse
+    ) -> None:
+        crew = await house.measured()
+        house.say(enabled=False)
+        await switched(crew, killed=True)
+        await crew.look()
+        assert (crew.ramp().phase, crew.ramp().ended) == ("ended", "TRITON_ENABLED=false")
+        house.say(enabled=True)
+        await switched(crew, killed=False)
+        assert crew.state.fraction_of("yolo26") == 0.0
+
+    async def test_a_change_by_hand_pauses_it_and_resume_sets_its_fraction_again(
+        self, house: RampHouse
+    ) -> None:
+        crew = await house.measured()
+        await crew.rollout.change({"overrides": {"yolo26": 0.4}}, who="ben", reason="a try", version=None)
+        house.add(crew, CLEAN)
+        await crew.look()
+        assert crew.state.fraction_of("yolo26") == 0.4
+        assert look_of(house).waits_for == ("paused: ben changed the flags by hand",)
+        await crew.orders.resume("yolo26", who="anna", reason="done")
+        assert (crew.state.fraction_of("yolo26"), crew.ramp().paused) == (0.1, "")
+        await crew.look()
+        assert "disagreement: no samples yet" in look_of(house).waits_for
+
+    async def test_metrics_are_told_of_the_step_and_of_the_disagreement(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        house.add(crew, {"compared.same": 9, "compared.different": 1})
+        await crew.look()
+        assert [event.step for event in house.events if isinstance(event, RampStepped)] == [-1, 0]
+        ratios = [event.ratio for event in house.events if isinstance(event, DisagreementMeasured)]
+        assert ratios[-1] == pytest.approx(0.1)
+
+    async def test_the_books_of_older_ramps_are_forgotten(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        old = book_of("yolo26", crew.ramp())
+        house.add(crew, CLEAN)
+        house.store.add("yolo26/idle", {"errors.0": 1}, "recorder", 99)
+        await crew.orders.abort("yolo26", who="anna", reason="enough")
+        await crew.look()
+        assert old in house.store.books()
+        await crew.start()
+        house.add(crew, LEGACY)
+        await crew.look()
+        assert old not in house.store.books()
+        assert {"yolo26/idle", f"yolo26/{crew.ramp().id}.1"} <= set(house.store.books())
+
+    async def test_a_new_model_without_a_certificate_pauses_it(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        house.add(crew, {"version.2": 50})
+        await crew.look()
+        assert "the certificate is for 1, not 2" in crew.ramp().paused
+
+    async def test_evidence_that_is_lost_begins_the_step_anew(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        house.add(crew, FEW)
+        await crew.look()
+        house.store.forget_books(())
+        await crew.look()
+        assert (crew.ramp().step, crew.ramp().tries) == (0, 3)
+        assert (await crew.rollout.history())[0].reason == "evidence was lost, and the step begins anew"
+
+    async def test_so_does_a_store_that_was_emptied(self, house: RampHouse) -> None:
+        way = Crashing(house.store)
+        crew = await house.worker(through=way)  # type: ignore[arg-type]
+        await crew.start()
+        house.add(crew, LEGACY)
+        await crew.look()
+        house.add(crew, FEW)
+        await crew.look()
+        way.store = MemoryStore()
+        await crew.look()
+        assert (crew.ramp().step, crew.ramp().tries) == (0, 3)
+
+    async def test_what_the_next_leader_must_know_is_kept_before_anything_is_moved(
+        self, house: RampHouse
+    ) -> None:
+        way = Crashing(house.store)
+        crew = await house.worker(through=way)  # type: ignore[arg-type]
+        await crew.start()
+        house.add(crew, LEGACY)
+        way.calls.clear()
+        await crew.look()
+        kept = [name for name in way.calls if name in ("keep", "write")]
+        assert kept == ["keep", "keep", "write"]
+
+
+class TestSeveralWorkers:
+    async def test_one_leads_and_the_others_wait(self, house: RampHouse) -> None:
+        crews = [await house.worker(name) for name in "abc"]
+        await crews[0].start()
+        house.add(crews[0], LEGACY)
+        for crew in crews:
+            await crew.look()
+        stepped = [change for change in await crews[0].rollout.history() if change.who == "ramp"]
+        assert len(stepped) == 1
+        assert [crew.ramp().step for crew in crews] == [0, 0, 0]
+
+    async def test_a_leader_that_resigns_is_followed_at_once(self, house: RampHouse) -> None:
+        first, second = [await house.worker(name, ramp_lease_s=600) for name in "ab"]
+        await first.start()
+        await first.look()
+        house.add(first, LEGACY)
+        await second.look()
+        assert second.ramp().step == -1
+        await first.pilot.close()
+        await second.look()
+        assert second.ramp().step == 0
+
+    async def test_all_looking_at_once_make_one_step(self, house: RampHouse) -> None:
+        crews = [await house.worker(name) for name in "abcd"]
+        await crews[0].start()
+        house.add(crews[0], LEGACY)
+        await asyncio.gather(*(crew.look(3) for crew in crews))
+        assert [change.reason for change in await crews[0].rollout.history() if change.who == "ramp"] == [
+            "legacy is measured; the first step is 10 %"
+        ]
+
+
+class TestAwayStore:
+    async def test_nothing_happens_and_it_is_said_once(
+        self, house: RampHouse, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        way = Crashing(house.store)
+        crew = await house.worker(through=way, ramp_look_s=0.001, rollout_poll_s=60)  # type: ignore[arg-type]
+        await crew.start()
+        house.add(crew, LEGACY)
+        way.away = True
+        way.calls.clear()
+        with caplog.at_level(logging.WARNING, "backend.rollout.pilot"):
+            running = asyncio.create_task(crew.pilot.run())
+            await until(lambda: bool(caplog.records))
+            await asyncio.sleep(0.05)  # some fifty looks
+            assert len(caplog.records) == 1
+            way.away = False
+            await until(lambda: crew.ramp().step == 0)
+            running.cancel()
+
+
+async def leading(house: RampHouse) -> tuple[Crew, Crashing]:
+    """A leader that is about to take its second step."""
+    way = Crashing(house.store)
+    still = {"rollout_poll_s": 60, "rollout_env_poll_s": 60, "rollout_heartbeat_s": 60}
+    leader = await house.worker("leader", through=way, **still)  # type: ignore[arg-type]
+    await leader.start()
+    house.add(leader, LEGACY)
+    await leader.look()
+    house.add(leader, CLEAN)
+    way.calls.clear()
+    return leader, way
+
+
+async def survived(house: RampHouse, dies_at: int, *, after: bool) -> list[str]:
+    """The leader dies on the way, and another one goes on. What the history says of it."""
+    leader, way = await leading(house)
+    way.dies_at, way.after = dies_at, after
+    with pytest.raises(Died):
+        await leader.look()
+    way.dies_at = None
+    house.store.resign("leader")  # as its lease runs out
+    heir = await house.worker("heir")
+    await heir.look(3)
+    assert (heir.state.fraction_of("yolo26"), heir.ramp().step, heir.ramp().tries) == (0.25, 1, 3)
+    house.add(heir, CLEAN)
+    await heir.look(2)
+    assert heir.state.fraction_of("yolo26") == 0.5
+    return [change.reason for change in reversed(await heir.rollout.history()) if change.who == "ramp"]
+
+
+STORY = [
+    "legacy is measured; the first step is 10 %",
+    "promoted from 10 % to 25 %",
+    "promoted from 25 % to 50 %",
+]
+
+
+class TestALeaderThatDies:
+    async def test_at_every_point_of_a_step_nothing_is_lost_and_nothing_done_twice(
+        self, house: RampHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        leader, way = await leading(house)
+        await leader.look()
+        points = tuple(way.calls)
+        assert {"lead", "counts", "keep", "write"} <= set(points)
+        for number, after in itertools.product(range(1, len(points) + 1), (False, True)):
+            other = RampHouse(tmp_path / f"{number}{after}", monkeypatch)
+            assert await survived(other, number, after=after) == STORY, (points[number - 1], after)
+            await other.close()
+
+
+async def switched(crew: Crew, *, killed: bool) -> None:
+    await until(lambda: crew.rollout.flags.view.kill_switch == killed)
