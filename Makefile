@@ -10,7 +10,7 @@ EXTRAS := ai,embedded,fleet,bench,dev
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
-.PHONY: setup up down test check eval bench clean docs chaos soak browser
+.PHONY: setup up down test check eval bench proof clean docs chaos soak browser
 
 setup: $(READY)
 
@@ -45,6 +45,10 @@ bench: setup
 	$(BIN)/python -m benchmarks.triton
 	$(BIN)/python -m benchmarks.client
 	$(BIN)/python -m benchmarks.backend
+
+# A healthy Triton earns all requests, each of nine planted faults is caught: half an hour, see docs/proof.md.
+proof: setup
+	$(BIN)/python -m benchmarks.proof
 
 docs chaos soak browser:
 	@echo "make $@: not built yet; see 'What is here, what is to come' in README.md" >&2; exit 1

@@ -38,25 +38,26 @@ FAULTY_MODEL = Path(__file__).with_name("faulty_model.py")
 class Fault:
     name: str
     words: str  # for readers
+    named: str  # how the ramp has to name it, as a pattern
     table: Mapping[str, Any] = field(default_factory=dict)  # what `fault.json` says
 
 
-FAULTS = {
-    one.name: one
-    for one in (
-        Fault("shifted", "boxes stand 30 % of their size to the side and down", {"shifts": 0.3}),
-        Fault(
-            "swapped", "cars are called trucks, trucks cars", {"renames": {"car": "truck", "truck": "car"}}
-        ),
-        Fault("class lost", "no dog is found any more", {"loses": ["dog"]}),
-        Fault("infrared", "no people are found in infrared", {"loses_in_infrared": ["person"]}),
-        Fault("quantised", "weights are rounded to 4 bits", {"graph": FOUR_BITS}),
-        Fault("slow", "30 % slower than legacy"),  # the times are measured first
-        Fault("errors", "1 % of the requests fail", {"fails": 0.01}),
-        Fault("dying", "the stub dies under a request, and nobody restarts it", {"dies_after": 20}),
-        Fault("stale", "an older version with other weights serves"),  # Triton itself is told to
-    )
-}
+# What is wrong with it, how the ramp has to call it, and what the model is told.
+# fmt: off
+FAULTS = {one.name: one for one in (
+    Fault("shifted", "boxes stand 30 % of their size to the side and down", "misplaced", {"shifts": 0.3}),
+    Fault("swapped", "cars are called trucks, and trucks cars", "(car and truck|truck and car) are swapped",
+          {"renames": {"car": "truck", "truck": "car"}}),
+    Fault("class lost", "no dog is found any more", "dog is (never found|missed)", {"loses": ["dog"]}),
+    Fault("infrared", "no people are found in infrared", "person is missed in infrared",
+          {"loses_in_infrared": ["person"]}),
+    Fault("quantised", "weights are rounded to 4 bits", "scores differ|is missed|are missed", {"graph": FOUR_BITS}),
+    Fault("slow", "30 % slower than legacy", "slower: p95"),  # the times are measured first
+    Fault("errors", "1 % of the requests fail", "errors: ", {"fails": 0.01}),
+    Fault("dying", "the stub dies under a request, and nobody restarts it", "the stub is dead", {"dies_after": 20}),
+    Fault("stale", "an older version with other weights serves", "another model version answers: 1"),
+)}
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def _older(newer: Source, path: Path) -> None:
 def in_four_bits(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Sixteen steps for each output channel, as far as its largest weight."""
     step = np.abs(weights).max(axis=tuple(range(1, weights.ndim)), keepdims=True) / 7
-    return np.round(weights / np.maximum(step, 1e-12)) * step
+    rounded: npt.NDArray[Any] = np.round(weights / np.maximum(step, 1e-12)) * step
+    return rounded
 
 
 def rewrite(graph: Path, output: Path, change: Any) -> None:

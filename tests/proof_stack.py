@@ -53,11 +53,8 @@ class Stack:
 
     @property
     def ramp(self) -> dict[str, Any]:
-        return dict(self.state["ramps"][DETECTOR])
-
-    def look(self) -> dict[str, Any]:
-        """What the leader said last."""
-        return dict(self.backend.get(f"{RAMP}?detector={DETECTOR}").json()["look"])
+        """With what the leader said last, as `look`."""
+        return dict(self.backend.get(RAMP).json()["ramps"][DETECTOR])
 
     def changes_since(self, version: int) -> list[dict[str, Any]]:
         """Oldest first."""
@@ -80,8 +77,12 @@ def proof_stack(folder: Path, **variables: str) -> Iterator[Stack]:
 def proof_backend(
     house: FaultyHouse, triton: RunningTriton, legacy: Service, **variables: str
 ) -> Iterator[Backend]:
-    usual = {"TRITON_ENABLED": "true", "TRITON_REPOSITORY": str(house.repository)}
-    with running_backend(legacy=legacy, triton=triton, **usual, **variables) as backend:
+    known: dict[str, Any] = {
+        "TRITON_ENABLED": "true",
+        "TRITON_REPOSITORY": str(house.repository),
+        **variables,
+    }
+    with running_backend(legacy=legacy, triton=triton, **known) as backend:
         certify(house, triton, backend.var)
         yield backend
 
@@ -103,7 +104,7 @@ class Run:
 
     fault: str
     phase: str
-    reason: str  # of the last change
+    reasons: tuple[str, ...]  # of all changes, in turn
     named: str  # what the leader says is wrong
     steps: tuple[float, ...]  # the fractions, in turn
     seconds: float  # since the fault, or since the start where there is none
@@ -117,16 +118,19 @@ class Run:
 
 
 def ramped(stack: Stack, traffic: Traffic, fault: Fault | None, timeout_s: float) -> Run:
-    """A ramp from its start to its end: with a fault that comes in its first step, or healthy as far as it goes."""
+    """A ramp from its start to its end: with a fault that comes in its first step, or healthy as far as it goes.
+
+    Where it has not ended when the time is up, its phase says so.
+    """
     before, answers = stack.state["version"], len(traffic.answers)
     began = time.monotonic()
     started = stack.order()
     assert started.status_code == 200, started.text
     if fault is not None:
-        until(stack, lambda: stack.ramp["phase"] != "baseline", timeout_s)
+        require(stack, lambda: stack.ramp["phase"] != "baseline", timeout_s)
         began = time.monotonic()
         befall(stack, fault)
-    until(stack, lambda: stack.ramp["phase"] in {"watching", "ended"}, timeout_s)
+    became(lambda: stack.ramp["phase"] in {"watching", "ended"}, timeout_s)
     took_s = time.monotonic() - began
     return _run(stack, traffic, fault.name if fault else "none", before, answers, took_s)
 
@@ -138,11 +142,16 @@ def befall(stack: Stack, fault: Fault) -> None:
         stack.house.plant(fault.table)
 
 
-def until(stack: Stack, holds: Callable[[], bool], timeout_s: float) -> None:
+def became(holds: Callable[[], bool], timeout_s: float) -> bool:
+    """Whether it came true in time."""
     ends_at = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < ends_at, f"{stack.look()}\n{stack.backend.log_text()[-2000:]}"
+    while not (is_so := holds()) and time.monotonic() < ends_at:
         time.sleep(LOOK_S)
+    return is_so
+
+
+def require(stack: Stack, holds: Callable[[], bool], timeout_s: float) -> None:
+    assert became(holds, timeout_s), f"{stack.ramp['look']}\n{stack.backend.log_text()[-2000:]}"
 
 
 def _run(stack: Stack, traffic: Traffic, name: str, before: int, answers: int, took_s: float) -> Run:
@@ -153,7 +162,7 @@ def _run(stack: Stack, traffic: Traffic, name: str, before: int, answers: int, t
     return Run(
         fault=name,
         phase=stack.ramp["phase"],
-        reason=last["reason"],
+        reasons=tuple(one["reason"] for one in changes),
         named=figures.get("fault", ""),
         steps=_rising([one["after"]["overrides"].get(DETECTOR, 0.0) for one in changes]),
         seconds=round(took_s, 1),
@@ -182,5 +191,5 @@ def slower(stack: Stack, traffic: Traffic, times: float = SLOWER) -> Fault:
 def _times_s(stack: Stack, traffic: Traffic, fraction: float) -> list[float]:
     stack.backend.set(fraction=fraction, shadow=0.0)
     side, begun = "triton" if fraction else "legacy", len(traffic.answers)
-    until(stack, lambda: len(traffic.times_s(side, begun)) >= TIMES, timeout_s=60)
+    require(stack, lambda: len(traffic.times_s(side, begun)) >= TIMES, timeout_s=60)
     return traffic.times_s(side, begun)
