@@ -96,10 +96,11 @@ def at_ill_in_batches(bets: Bets, batches: NDArray[np.int64], threshold: float) 
     for look in range(looks):
         sums = sums + bets.sums(batches[:, look].astype(float))
         asked_so_far += batches[:, look].sum(axis=1)
-        values = np.logaddexp(log_sum(sums + log_weights), np.log(_kept(blocks)))
+        now = asked_so_far // BLOCK
+        to_come = np.where(blocks > 0, _kept(blocks), _kept(now))
+        values = np.logaddexp(log_sum(sums + log_weights), np.log(to_come))
         np.maximum(looked.highest, values, out=looked.highest)
         looked.first[(values >= threshold) & (looked.first == NEVER)] = look + 1
-        now = asked_so_far // BLOCK
         weight = np.where(blocks > 0, _kept(blocks) - _kept(now), 0.0)
         with np.errstate(divide="ignore"):
             sums = np.logaddexp(sums, np.log(weight)[:, None])

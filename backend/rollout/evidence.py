@@ -214,7 +214,8 @@ def ill(asked: Asked, counted: Counted, starts: Starts, block: int = BLOCK) -> t
     bets = bets_on_ill(asked)
     before = np.array(starts.sums) if starts.sums else np.full(BETS, math.log(0.5))
     sums = before + bets.sums(_array(fresh))
-    value = log_sum(np.append(sums + np.log(bets.weights), math.log(kept(starts.blocks))))
+    to_come = kept(starts.blocks or counted.asked // block)
+    value = log_sum(np.append(sums + np.log(bets.weights), math.log(to_come)))
     return float(value), _closed(starts, sums, counted, block)
 
 
