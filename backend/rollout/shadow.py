@@ -85,6 +85,8 @@ class Shadow:
 
     async def run(self) -> None:
         """Until it is cancelled or closed."""
+        if self._closing:
+            return
         async with asyncio.TaskGroup() as group:
             self._workers = [
                 group.create_task(self._work(line))
