@@ -181,7 +181,7 @@ class Starts:
     """The starts that a bet against "the mean is τ or less" has made, summed up for each of the 24 bets.
 
     A start is made when a block of samples is complete, so that what went well before a fault does not count against
-    it. Lost ones are safe: `Starts()` makes no start that was not paid for, it only forgets some.
+    it. Lost ones are safe: with `Starts()` in their place the evidence is never more than it would have been.
     """
 
     sums: tuple[
