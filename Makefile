@@ -10,7 +10,7 @@ EXTRAS := ai,embedded,fleet,bench,dev
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
-.PHONY: setup up down test check eval bench proof clean docs chaos soak browser
+.PHONY: setup up down test check eval bench evidence proof clean docs chaos soak browser
 
 setup: $(READY)
 
@@ -47,6 +47,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.backend
 
 # A healthy Triton earns all requests, each of nine planted faults is caught: half an hour, see docs/proof.md.
+evidence: setup
+	$(BIN)/python -m benchmarks.evidence
+
 proof: setup
 	$(BIN)/python -m benchmarks.proof
 

@@ -184,9 +184,7 @@ class Starts:
     it. Lost ones are safe: with `Starts()` in their place the evidence is never more than it would have been.
     """
 
-    sums: tuple[
-        float, ...
-    ] = ()  # ln, as of `closed`; empty: there is only the first start, at the first sample
+    sums: tuple[float, ...] = ()  # ln, as of `closed`; empty: only the start at the first sample
     closed: Counted = Counted()
     blocks: int = 0  # complete, as of `closed`
 
