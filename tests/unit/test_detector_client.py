@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -28,10 +29,12 @@ from backend.observe.events import (
     InFlight,
     RequestEnded,
     Retried,
+    ShadowDropped,
     Shed,
     told,
 )
 from backend.rollout.flags import View
+from backend.rollout.pairs import Offer, Saw
 from backend.rollout.state import RolloutState
 from backend.services.deadline import Deadline
 from backend.services.errors import AllRefused, NoSide, NotServed, SideOff, TooBusy, TooLate, UnknownDetector
@@ -741,3 +744,129 @@ def test_an_answer_comes_from_the_first_side_that_gives_one(triton, legacy, firs
             return None
 
     assert asyncio.run(run()) == expected
+
+
+# --- what is offered for a comparison ---------------------------------------------------------------------------
+
+
+def compared(legacy: FakeTransport | None = None, triton: FakeTransport | None = None, **what: Any) -> Heart:
+    """Every request is chosen."""
+    state = RolloutState(version=1, fraction=what.pop("fraction", 1.0), shadow=1.0)
+    return heart(legacy, triton, view=View(state=state), **what)
+
+
+def offered(made: Heart) -> list[Offer]:
+    offers: list[Offer] = []
+    made.client._offer = offers.append
+    return offers
+
+
+async def test_an_answered_request_is_offered_with_every_box_that_was_found():
+    low = Found(Detections.from_table([(1.0, 1.0, 9.0, 9.0, 0.06, 0.0)], 20, 20), "7")
+    made = compared(triton=FakeTransport(low))
+    offers = offered(made)
+    served = await made.ask(camera="front", about=RequestInfo("abc"), thresholds=Thresholds(0.4))
+    assert len(served.detections) == 0
+    (offer,) = offers
+    assert (offer.detector, offer.camera, offer.request_id) == (DETECTOR, "front", "abc")
+    assert (offer.image, offer.thresholds, offer.decided) == (JPEG, Thresholds(0.4), TRITON)
+    assert offer.saw == {TRITON: Saw(low.detections, "7", served.backend_s)}
+    assert offer.failed == {}
+
+
+async def test_it_is_offered_once_its_outcome_is_known_and_told():
+    made = compared()
+    before: list[int] = []
+    made.client._offer = lambda _: before.append(len(made.told(RequestEnded)))
+    await made.ask()
+    assert before == [1]
+
+
+async def test_who_was_not_chosen_is_not_offered():
+    made = heart()
+    offers = offered(made)
+    await made.ask()
+    assert offers == []
+
+
+async def test_a_request_that_fell_back_is_offered_with_the_reason():
+    made = compared(triton=failing(ServerError))
+    offers = offered(made)
+    await made.ask()
+    assert (list(offers[0].saw), offers[0].failed) == ([LEGACY], {TRITON: "server_error"})
+
+
+async def test_a_request_that_triton_saved_is_offered_with_the_reason():
+    made = compared(legacy=failing(ServerError), fraction=0.0, fallback="both")
+    offers = offered(made)
+    await made.ask()
+    assert (list(offers[0].saw), offers[0].failed) == ([TRITON], {LEGACY: "server_error"})
+
+
+async def test_a_request_that_nobody_served_is_offered_with_both_reasons():
+    made = compared(legacy=failing(Overloaded), triton=failing(ServerError))
+    offers = offered(made)
+    with pytest.raises(TooBusy):
+        await made.ask()
+    assert (dict(offers[0].saw), offers[0].failed) == ({}, {TRITON: "server_error", LEGACY: "overloaded"})
+
+
+async def test_a_side_that_was_not_even_asked_failed_the_request_too():
+    made = compared(triton=failing(ServerError))
+    for _ in range(5):
+        await made.ask()
+    offers = offered(made)
+    await made.ask()
+    assert offers[0].failed == {TRITON: "breaker_open"}
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+async def test_a_callers_own_error_is_offered_to_nobody(fraction):
+    made = compared(legacy=failing(Refused), triton=failing(Refused), fraction=fraction)
+    offers = offered(made)
+    with pytest.raises(AllRefused):
+        await made.ask()
+    assert offers == made.told(ShadowDropped) == []
+
+
+async def test_what_only_triton_was_shown_and_refuses_is_not_called_a_callers_error_yet():
+    made = compared(triton=failing(Refused), fallback="none")
+    offers = offered(made)
+    with pytest.raises(AllRefused):
+        await made.ask()
+    assert offers[0].failed == {TRITON: "refused"}
+
+
+async def test_a_diagnosis_is_compared_with_nothing():
+    made = compared()
+    offers = offered(made)
+    await made.ask(force=LEGACY)
+    assert offers == []
+
+
+async def test_a_caller_who_hung_up_is_counted_as_a_comparison_that_was_not_made():
+    made = compared(triton=FakeTransport().always(Hang()))
+    offers = offered(made)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await made.ask()
+    assert offers == []
+    assert made.told(ShadowDropped) == [ShadowDropped(DETECTOR, "gone")]
+    await settled(made)
+
+
+async def test_a_fault_of_ours_is_counted_as_one_that_was_not_made():
+    made = compared()
+    offers = offered(made)
+    made.lane(TRITON).ask = None
+    with pytest.raises(TypeError):
+        await made.ask()
+    assert offers == []
+    assert made.told(ShadowDropped) == [ShadowDropped(DETECTOR, "fault")]
+
+
+async def test_each_image_of_a_batch_is_offered_by_itself():
+    made = compared()
+    offers = offered(made)
+    await made.client.detect_batch([JPEG, JPEG + b"2"], detector=DETECTOR, about=RequestInfo("b"))
+    assert [(one.request_id, one.image) for one in offers] == [("b-0", JPEG), ("b-1", JPEG + b"2")]
