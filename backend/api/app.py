@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 
-from backend.api import deepstack, detect, docs, health, rollout
+from backend.api import (
+    deepstack,
+    detect,
+    docs,
+    docs_rollout,
+    events,
+    health,
+    history,
+    ramp,
+    report,
+    rollout,
+    samples,
+)
 from backend.api.errors import ANSWERED, answer_error
+from backend.api.events import news_of
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -20,7 +33,7 @@ def create_api(lifespan: Lifespan) -> FastAPI:
         title=docs.TITLE,
         summary=docs.SUMMARY,
         openapi_tags=docs.TAGS,
-        lifespan=lifespan,
+        lifespan=_with_news(lifespan),
         redirect_slashes=False,  # a redirected upload is sent twice
     )
     for kind in ANSWERED:
@@ -32,21 +45,42 @@ def create_api(lifespan: Lifespan) -> FastAPI:
     return docs.described(app)
 
 
+def _with_news(lifespan: Lifespan) -> Lifespan:
+    @asynccontextmanager
+    async def both(api: FastAPI) -> AsyncIterator[None]:
+        async with lifespan(api), news_of(api):
+            yield
+
+    return both
+
+
 _ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("POST", "/api/detect", detect.detect, docs.DETECT),
     ("POST", "/api/detect/batch", detect.detect_batch, docs.DETECT_BATCH),
     ("POST", deepstack.PATH, deepstack.detection, docs.DEEPSTACK),
-    ("GET", "/api/rollout", rollout.show, docs.ROLLOUT),
-    ("PUT", "/api/rollout", rollout.change, docs.ROLLOUT_CHANGE),
-    ("POST", "/api/rollout/rollback", rollout.rollback, docs.ROLLBACK),
-    ("GET", "/api/rollout/history", rollout.history, docs.HISTORY),
+    ("GET", "/api/rollout", rollout.show, docs_rollout.ROLLOUT),
+    ("PUT", "/api/rollout", rollout.change, docs_rollout.ROLLOUT_CHANGE),
+    ("POST", "/api/rollout/rollback", rollout.rollback, docs_rollout.ROLLBACK),
+    ("GET", "/api/rollout/history", history.history, docs_rollout.HISTORY),
+    ("GET", "/api/rollout/ramp", ramp.show, docs_rollout.RAMPS),
+    ("POST", "/api/rollout/ramp", ramp.order, docs_rollout.RAMP_ORDER),
+    ("DELETE", "/api/rollout/ramp", ramp.abort, docs_rollout.RAMP_ABORT),
+    ("GET", "/api/rollout/report", report.report, docs_rollout.REPORT),
+    ("GET", "/api/rollout/events", events.events, docs_rollout.EVENTS),
+    ("GET", samples.PATH, samples.listed, docs_rollout.SAMPLES),
+    ("DELETE", samples.PATH, samples.remove, docs_rollout.SAMPLES_REMOVE),
+    ("GET", samples.PATH + "/{sample_id}.jpg", samples.picture, docs_rollout.SAMPLE_PICTURE),
     ("GET", "/health/live", health.live, docs.LIVE),
     ("GET", "/health/ready", health.ready, docs.READY),
     ("GET", "/metrics", health.metrics, docs.METRICS),
 )
 _ALSO_HEAD = (
     ("/api/rollout", rollout.show),
-    ("/api/rollout/history", rollout.history),
+    ("/api/rollout/history", history.history),
+    ("/api/rollout/ramp", ramp.show),
+    ("/api/rollout/report", report.report),
+    (samples.PATH, samples.listed),
+    (samples.PATH + "/{sample_id}.jpg", samples.picture),
     ("/health/live", health.live),
     ("/health/ready", health.ready),
     ("/metrics", health.metrics),

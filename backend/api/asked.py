@@ -1,18 +1,27 @@
-"""What a caller asks for in the query. Read by hand: on the way of every picture validation by a model is felt."""
+"""What a caller asks for in the query, and of the rollout in a JSON body.
+
+Read by hand: on the way of every picture validation by a model is felt.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fastapi import Request
 
 from ai.core.detections import Thresholds
+from ai.web.intake import Intake
 from ai.web.problems import Problem
+from backend.api.parts import Parts
 from backend.rollout.state import MAX_NAME_CHARS
 from backend.sides import LEGACY, TRITON, Side
 
 MAX_QUERY_BYTES = 16 * 1024
+MAX_BODY_BYTES = 1024 * 1024  # thousands of pins
+MAX_REASON_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,43 @@ def count(request: Request, name: str, default: int, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
         raise Problem(422, f"{name} is {text[:40]!r}; it must be a whole number from 1 to {most:,}")
     return int(text)
+
+
+def name(request: Request, what: str) -> str:
+    """Empty where none was asked for."""
+    return _name(what, request.query_params.get(what)) or ""
+
+
+def choice(request: Request, what: str, allowed: Sequence[str]) -> str:
+    """One of these words; the first where none was asked for."""
+    text = request.query_params.get(what) or allowed[0]
+    if text not in allowed:
+        raise Problem(422, f"{what} is {text[:40]!r}; it must be {' or '.join(allowed)}")
+    return text
+
+
+def known_detector(value: object, detectors: Sequence[str]) -> str | None:
+    """A slip in a name would read as obeyed, and change nothing."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and value in detectors:
+        return value
+    raise Problem(422, f"there is no detector {str(value)[:40]!r}; there are {', '.join(detectors)}")
+
+
+async def fields(request: Request, parts: Parts) -> dict[str, Any]:
+    """The JSON object that is the body."""
+    with parts.budget.share() as take:
+        body = await Intake(request, parts.intake_limits, take).document(MAX_BODY_BYTES)
+    if not isinstance(body, dict):
+        raise Problem(422, 'the body must be a JSON object, such as {"fraction": 0.1}')
+    return body
+
+
+def reason(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_REASON_CHARS:
+        raise Problem(422, f"reason must be a text of at most {MAX_REASON_CHARS} signs")
+    return value
 
 
 def _name(what: str, text: str | None) -> str | None:

@@ -8,18 +8,16 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from ai.web.intake import Intake
 from ai.web.problems import Problem
-from backend.api import answers
-from backend.api.asked import count
+from backend.api import answers, ramp
+from backend.api.asked import fields
+from backend.api.asked import reason as reason_of
 from backend.api.auth import Role, who
 from backend.api.errors import etag
 from backend.api.parts import Parts, parts_of
+from backend.rollout.looks import Look
 from backend.rollout.state import RolloutState
 
-MAX_BODY_BYTES = 1024 * 1024  # thousands of pins
-MAX_REASON_CHARS = 500
-MAX_HISTORY = 1000
 CHANGEABLE = ("enabled", "fraction", "shadow", "overrides", "pins", "pins_suspended")
 
 _ETAG = re.compile(r'"v(\d{1,15})"')
@@ -28,7 +26,7 @@ _ETAG = re.compile(r'"v(\d{1,15})"')
 async def show(request: Request) -> Response:
     parts = parts_of(request)
     who(request, Role.VIEWER)
-    return _state(request, parts, await parts.rollout.read())
+    return await _state(request, parts, await parts.rollout.read())
 
 
 async def change(request: Request) -> Response:
@@ -41,38 +39,27 @@ async def change(request: Request) -> Response:
             428, "a change needs If-Match with the ETag that GET /api/rollout answered, or * for any version"
         )
     version = await _version(seen, parts)
-    patch = await _fields(request, parts)
-    reason = _reason(patch.pop("reason", ""))
+    patch = await fields(request, parts)
+    reason = reason_of(patch.pop("reason", ""))
     _require_changeable(patch)
     _require_known(patch.get("overrides"), parts.client.detectors)
     state = await parts.rollout.change(patch, who=name, reason=reason, version=version)
-    return _state(request, parts, state)
+    return await _state(request, parts, state)
 
 
 async def rollback(request: Request) -> Response:
     """Needs no If-Match: whatever was changed meanwhile, it must not go on."""
     parts = parts_of(request)
     name = who(request, Role.ADMIN)
-    reason = _reason((await _fields(request, parts)).get("reason", ""))
+    reason = reason_of((await fields(request, parts)).get("reason", ""))
     done = await parts.rollout.rollback(who=name, reason=reason)
-    document = _document(parts, done.state) | {"pending": list(done.pending)}
+    looks = await ramp.looks_of(parts.rollout, done.state)
+    answer = document(parts, done.state, looks) | {"pending": list(done.pending)}
     status = 202 if done.pending else 200
-    return answers.json_of(request, document, {"ETag": etag(done.state)}, status)
+    return answers.json_of(request, answer, {"ETag": etag(done.state)}, status)
 
 
-async def history(request: Request) -> Response:
-    """Newest first."""
-    parts = parts_of(request)
-    who(request, Role.VIEWER)
-    changes = await parts.rollout.history(count(request, "limit", default=100, most=MAX_HISTORY))
-    return answers.json_of(request, {"changes": [change.to_table() for change in changes]})
-
-
-def _state(request: Request, parts: Parts, state: RolloutState) -> Response:
-    return answers.json_of(request, _document(parts, state), {"ETag": etag(state)})
-
-
-def _document(parts: Parts, state: RolloutState) -> dict[str, Any]:
+def document(parts: Parts, state: RolloutState, looks: Mapping[str, Look]) -> dict[str, Any]:
     """What was asked for, and what this worker makes of it."""
     flags = parts.rollout.flags
     workers = [
@@ -83,7 +70,13 @@ def _document(parts: Parts, state: RolloutState) -> dict[str, Any]:
         "stale": parts.rollout.stale,
         "effective": {detector: flags.effective_fraction(detector) for detector in parts.client.detectors},
         "workers": workers,
+        "ramps": ramp.tables(parts, state, looks),
     }
+
+
+async def _state(request: Request, parts: Parts, state: RolloutState) -> Response:
+    looks = await ramp.looks_of(parts.rollout, state)
+    return answers.json_of(request, document(parts, state, looks), {"ETag": etag(state)})
 
 
 async def _version(seen: str, parts: Parts) -> int | None:
@@ -97,20 +90,6 @@ async def _version(seen: str, parts: Parts) -> int | None:
     return int(ours.group(1))
 
 
-async def _fields(request: Request, parts: Parts) -> dict[str, Any]:
-    with parts.budget.share() as take:
-        body = await Intake(request, parts.intake_limits, take).document(MAX_BODY_BYTES)
-    if not isinstance(body, dict):
-        raise Problem(422, 'the body must be a JSON object, such as {"fraction": 0.1}')
-    return body
-
-
-def _reason(value: object) -> str:
-    if not isinstance(value, str) or len(value) > MAX_REASON_CHARS:
-        raise Problem(422, f"reason must be a text of at most {MAX_REASON_CHARS} signs")
-    return value
-
-
 def _require_known(overrides: object, detectors: Sequence[str]) -> None:
     """A slip in a name would read as obeyed, and change nothing."""
     unknown = sorted(map(str, overrides.keys() - set(detectors))) if isinstance(overrides, Mapping) else []
@@ -121,6 +100,10 @@ def _require_known(overrides: object, detectors: Sequence[str]) -> None:
 
 
 def _require_changeable(patch: Mapping[str, Any]) -> None:
+    if "ramps" in patch:
+        raise Problem(
+            422, "'ramps' cannot be changed here; POST /api/rollout/ramp starts, pauses and ends them"
+        )
     unknown = sorted(patch.keys() - set(CHANGEABLE))
     if unknown:
         raise Problem(422, f"{unknown[0][:40]!r} cannot be changed; {', '.join(CHANGEABLE)} can")

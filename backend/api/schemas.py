@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backend.rollout.looks import QUESTIONS
+from backend.rollout.ramps import MAX_STEPS, PHASES
 from backend.rollout.state import MAX_NAME_CHARS
 from backend.sides import SIDES
 
@@ -33,13 +35,17 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _or_null(schema: Schema) -> Schema:
+def or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _by_name(values: Schema) -> Schema:
     return {"type": "object", "additionalProperties": values}
 
+
+# Of a step: more than nothing, and as many as a ramp takes.
+STEP: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+STEPS: Schema = {"type": "array", "items": STEP, "minItems": 1, "maxItems": MAX_STEPS}
 
 FLAGS: Mapping[str, Schema] = {
     "enabled": FLAG,
@@ -56,6 +62,69 @@ _ROLLOUT: Mapping[str, Schema] = {
     "stale": FLAG,
     "effective": _by_name(SHARE),
     "workers": listed(table({"worker": TEXT, "version": COUNT, "at": NUMBER})),
+    "ramps": _by_name(ref("Ramp")),
+}
+_RAMP: Mapping[str, Schema] = {
+    "id": TEXT,
+    "steps": STEPS,
+    "phase": {"type": "string", "enum": list(PHASES)},
+    "step": {"type": "integer", "minimum": -1},
+    "tries": COUNT,
+    "paused": TEXT,
+    "dry_run": FLAG,
+    "gates": listed(SHARE),
+    "approved": SHARE,
+    "forced": TEXT,
+    "started_at": NUMBER,
+    "step_at": NUMBER,
+    "slow_bin": or_null(COUNT),
+    "model_version": TEXT,
+    "baseline": or_null(_by_name(COUNT)),
+    "ended": TEXT,
+    "epoch": TEXT,
+    "fraction": SHARE,
+    "asked": SHARE,
+    "effective": SHARE,
+    "look": or_null(ref("Look")),
+}
+_ANSWERED_QUESTION: Mapping[str, Schema] = {
+    "question": {"type": "string", "enum": list(QUESTIONS)},
+    **dict.fromkeys(("worse", "same", "better"), COUNT),
+    "bound": NUMBER,
+    **dict.fromkeys(("rate", "low", "high"), or_null(NUMBER)),
+    **dict.fromkeys(("well", "ill", "well_at", "ill_at"), NUMBER),
+    "needed": COUNT,
+}
+_LOOK: Mapping[str, Schema] = {
+    "detector": TEXT,
+    "epoch": TEXT,
+    "at": NUMBER,
+    "action": TEXT,
+    "words": TEXT,
+    "waits_for": listed(TEXT),
+    "fault": TEXT,
+    "answers": listed(table(_ANSWERED_QUESTION)),
+    "eta_s": or_null(NUMBER),
+    "trail": listed(table({"samples": COUNT, **dict.fromkeys(("rate", "low", "high"), NUMBER)})),
+}
+_SAMPLE: Mapping[str, Schema] = {
+    "id": TEXT,
+    "at": NUMBER,
+    **dict.fromkeys(("detector", "camera", "epoch", "light", "model_version"), TEXT),
+    **dict.fromkeys(("kinds", "labels"), listed(TEXT)),
+    **dict.fromkeys(("legacy", "triton"), listed(listed(NUMBER))),
+    "width": COUNT,
+    "height": COUNT,
+    "picture": TEXT,
+}
+_CHANGE: Mapping[str, Schema] = {
+    "version": COUNT,
+    "at": NUMBER,
+    "who": TEXT,
+    "reason": TEXT,
+    "before": or_null({"type": "object"}),
+    "after": {"type": "object"},
+    "figures": or_null({"type": "object"}),
 }
 _ANSWER: Mapping[str, Schema] = {
     "detections": listed(ref("Detection")),
@@ -66,7 +135,7 @@ _ANSWER: Mapping[str, Schema] = {
             "detector": TEXT,
             "model_version": TEXT,
             "reason": TEXT,
-            "fallback_reason": _or_null(TEXT),
+            "fallback_reason": or_null(TEXT),
             "attempts": COUNT,
             "bucket": COUNT,
             "flag_version": COUNT,
@@ -127,22 +196,14 @@ COMPONENTS: Mapping[str, Schema] = {
     ),
     "Rollout": table(_ROLLOUT),
     "RolledBack": table({**_ROLLOUT, "pending": listed(TEXT)}),
-    "History": table(
-        {
-            "changes": listed(
-                table(
-                    {
-                        "version": COUNT,
-                        "at": NUMBER,
-                        "who": TEXT,
-                        "reason": TEXT,
-                        "before": _or_null({"type": "object"}),
-                        "after": {"type": "object"},
-                    }
-                )
-            )
-        }
-    ),
+    "Change": table(_CHANGE),
+    "History": table({"changes": listed(ref("Change"))}),
+    "Look": table(_LOOK),
+    "Ramp": table(_RAMP),
+    "Ramps": table({"ramps": _by_name(ref("Ramp"))}),
+    "Report": {"type": "object"},
+    "Samples": table({"samples": listed(table(_SAMPLE))}),
+    "Removed": table({"removed": COUNT}),
     "Alive": table({"status": {"const": "alive"}}),
     "Ready": table({"status": {"const": "ready"}, "lanes": listed(table(_LANE))}),
     "NotReady": table({**_PROBLEM, "lanes": listed(table(_LANE))}),

@@ -140,8 +140,8 @@ class Store(Protocol):
     def write(self, change: Change, expected: int | None) -> bool:
         """Append it and make it the current one, if the current version is still `expected` (None: no content)."""
 
-    def history(self, limit: int) -> tuple[Change, ...]:
-        """Newest first."""
+    def history(self, limit: int, before: int | None = None) -> tuple[Change, ...]:
+        """Newest first; of versions under `before`, where that is named."""
 
     def beat(self, beat: Beat) -> float | None:
         """Replace this worker's last one; `at` of that, None where there was none: the store was lost, or it is new."""
