@@ -61,9 +61,10 @@ class MemoryStore:
         self._wake()
         return True
 
-    def history(self, limit: int) -> tuple[Change, ...]:
+    def history(self, limit: int, before: int | None = None) -> tuple[Change, ...]:
         with self._lock:
-            return tuple(self._changes[::-1][:limit])
+            older = [one for one in self._changes if before is None or one.version < before]
+        return tuple(older[::-1][:limit])
 
     def beat(self, beat: Beat) -> float | None:
         with self._lock:
@@ -128,7 +129,8 @@ class MemoryStore:
             if serial <= self._serials.get((book, writer), -1):
                 return
             self._serials[book, writer] = serial
-            self._books.setdefault(book, Counter()).update(counts)
+            if counts:
+                self._books.setdefault(book, Counter()).update(counts)
 
     def counts(self, book: str) -> Counts:
         with self._lock:

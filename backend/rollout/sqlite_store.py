@@ -1,52 +1,33 @@
-"""The flags of one machine, in one SQLite file that all its workers read.
-
-A file that was deleted, emptied or exchanged under us, or lost its -wal, is noticed by inodes and size: SQLite itself
-goes on with what is gone. Whoever finds none makes a fresh one, under a lock and not in the midst of the deleting, with
-none of the old one's -wal and -shm beside it: workers that still hold those must not meet the new file through them.
-"""
+"""The store of one machine: one SQLite file that all its workers use."""
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from backend.rollout.locked import locked
-from backend.rollout.quota import Quota, Seen
+from backend.rollout.quota import Quota
+from backend.rollout.sqlite_evidence import SqliteEvidence, put_turn
+from backend.rollout.sqlite_samples import SqliteSamples, put_sample
 from backend.rollout.store import Beat, Change, Snapshot, StoreAway
+from backend.rollout.store_dump import (
+    Kept,
+    KeptBook,
+    KeptQuota,
+    KeptRecord,
+    KeptSample,
+    KeptTurn,
+    kept_of,
+    row_of,
+)
+from backend.rollout.store_words import quota_of, sample_from, traffic_of, traffic_table, turn_of
 
-SCHEMA = 1
-GONE_S = 0.05  # a file that is missing for so long was deleted, helpers and all
-BUSY_S = 0.25  # another worker writes; longer than that is "away"
 FORGOTTEN_AFTER_S = 600.0  # a worker that ended without a word
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS changes (
-    version INTEGER PRIMARY KEY, at REAL NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL,
-    before TEXT, after TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS beats (
-    worker TEXT PRIMARY KEY, at REAL NOT NULL, version INTEGER NOT NULL, traffic TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS quotas (detector TEXT PRIMARY KEY, cameras TEXT NOT NULL);
-"""
 
-_Identity = tuple[int, int, int | None]  # device and inode of the file, inode of its -wal
-
-
-class SqliteStore:
+class SqliteStore(SqliteEvidence, SqliteSamples):
     """Used from one thread at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._open: sqlite3.Connection | None = None
-        self._identity: _Identity | None = None
-        self._data_version: int | None = None
 
     def changed(self) -> bool:
         with self._connection() as db:
@@ -57,27 +38,24 @@ class SqliteStore:
     def read(self) -> Snapshot:
         with self._transaction() as db:
             row = db.execute(f"{_CHANGES} ORDER BY version DESC LIMIT 1").fetchone()
-            quotas = db.execute("SELECT detector, cameras FROM quotas").fetchall()
-            return Snapshot(_change(row) if row else None, {name: _quota(text) for name, text in quotas})
+            return Snapshot(_change(row) if row else None, dict(_quotas(db)))
 
     def write(self, change: Change, expected: int | None) -> bool:
         with self._transaction("IMMEDIATE") as db:
             (current,) = db.execute("SELECT max(version) FROM changes").fetchone()
             if current != expected:
                 return False
-            before = json.dumps(change.before) if change.before is not None else None
-            row = (change.version, change.at, change.who, change.reason, before, json.dumps(change.after))
-            db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)", row)
+            _put_change(db, change)
             return True
 
-    def history(self, limit: int) -> tuple[Change, ...]:
+    def history(self, limit: int, before: int | None = None) -> tuple[Change, ...]:
+        older = f"{_CHANGES} WHERE ? IS NULL OR version < ? ORDER BY version DESC LIMIT ?"
         with self._transaction() as db:
-            rows = db.execute(f"{_CHANGES} ORDER BY version DESC LIMIT ?", (limit,)).fetchall()
+            rows = db.execute(older, (before, before, limit)).fetchall()
             return tuple(_change(row) for row in rows)
 
     def beat(self, beat: Beat) -> float | None:
-        traffic = json.dumps({name: seen.to_table() for name, seen in beat.traffic.items()})
-        row = (beat.worker, beat.at, beat.version, traffic)
+        row = (beat.worker, beat.at, beat.version, json.dumps(traffic_table(beat)))
         with self._transaction("IMMEDIATE") as db:
             before = db.execute("SELECT at FROM beats WHERE worker = ?", (beat.worker,)).fetchone()
             db.execute("INSERT OR REPLACE INTO beats VALUES (?, ?, ?, ?)", row)
@@ -91,121 +69,96 @@ class SqliteStore:
     def beats(self) -> tuple[Beat, ...]:
         with self._transaction() as db:
             rows = db.execute("SELECT worker, at, version, traffic FROM beats ORDER BY worker").fetchall()
-            return tuple(_beat(row) for row in rows)
+            return tuple(
+                Beat(worker, at, version, traffic_of(json.loads(text))) for worker, at, version, text in rows
+            )
 
     def publish(self, quotas: Mapping[str, Quota]) -> None:
-        rows = [(detector, json.dumps(quota.cameras)) for detector, quota in quotas.items()]
         with self._transaction("IMMEDIATE") as db:
             db.execute("DELETE FROM quotas")
-            db.executemany("INSERT INTO quotas VALUES (?, ?)", rows)
+            for detector, quota in quotas.items():
+                _put_quota(db, detector, quota)
 
-    def close(self) -> None:
-        if self._open is not None:
-            self._open.close()
-        self._open = self._identity = self._data_version = None
+    def subscribe(self, wake: Callable[[], None]) -> None:
+        """SQLite tells nobody; `changed` is cheap enough to be asked ten times a second."""
 
-    # --- the file -----------------------------------------------------------------------------------------
+    # --- as a whole ---------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
-        with self._connection() as db:
-            db.execute(f"BEGIN {kind}")
-            try:
-                yield db
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
+    def dump(self) -> Iterator[dict[str, Any]]:
+        """All but the samples as of one moment; a sample that goes meanwhile is not among them."""
+        with self._transaction() as db:
+            small = list(_all_but_samples(db))
+            ids = [name for (name,) in db.execute("SELECT id FROM samples ORDER BY id")]
+        yield from map(row_of, small)
+        for name in ids:
+            with self._transaction() as db:
+                row = db.execute(f"{_SAMPLES} WHERE id = ?", (name,)).fetchone()
+            if row:
+                yield row_of(KeptSample(sample_from(row[0]), bytes(row[1])))
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """Whatever goes wrong with the file is StoreAway; the next use opens it anew."""
-        try:
-            yield self._opened()
-        except (sqlite3.Error, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            self._drop()
-            raise StoreAway(f"The store {self._path} cannot be used: {error}") from error
-
-    def _opened(self) -> sqlite3.Connection:
-        identity = _identity(self._path)
-        if self._open is None or identity is None or identity != self._identity:
-            self._drop()
-            if identity is None:
-                self._make()
-                identity = _identity(self._path)
-            self._open = self._connect()
-            opened = _identity(self._path)  # its -wal came with the connection
-            self._identity = opened if opened and identity and opened[:2] == identity[:2] else None
-        return self._open
-
-    def _make(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(self._path.with_name(f"{self._path.name}.lock"), BUSY_S):
-            if _identity(self._path) is not None:
-                return
-            time.sleep(GONE_S)
-            for ending in ("", "-wal", "-shm"):
-                self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            self._connect().close()
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            (schema,) = db.execute("PRAGMA user_version").fetchone()
-            if schema > SCHEMA:
-                raise StoreAway(
-                    f"The store {self._path} was made by a newer Crossfade "
-                    f"(schema {schema}; this one knows {SCHEMA})."
-                )
-            if schema == 0:
-                db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _drop(self) -> None:
-        try:
-            self.close()
-        except sqlite3.Error:
-            self._open = None
+    def load(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        with self._transaction("IMMEDIATE") as db:
+            if db.execute("SELECT 1 FROM changes LIMIT 1").fetchone():
+                raise StoreAway(f"The store {self._path} has content already; it stays as it is.")
+            for row in rows:
+                _put(db, kept_of(row))
 
 
-_CHANGES = "SELECT version, at, who, reason, before, after FROM changes"
+_CHANGES = "SELECT version, at, who, reason, before, after, figures FROM changes LEFT JOIN figures USING (version, at)"
+_SAMPLES = "SELECT words, picture FROM samples JOIN pictures USING (id)"
 
 
-def _identity(path: Path) -> _Identity | None:
-    """None for a file that is not there, or empty: SQLite would go on with what it remembers of it."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None
-    return (
-        (stat.st_dev, stat.st_ino, _inode(path.with_name(f"{path.name}-wal"))) if stat.st_size > 0 else None
-    )
+def _all_but_samples(db: sqlite3.Connection) -> Iterator[Kept]:
+    yield from (_change(row) for row in db.execute(f"{_CHANGES} ORDER BY version"))
+    yield from (KeptQuota(*one) for one in sorted(_quotas(db)))
+    yield from (KeptRecord(*row) for row in db.execute("SELECT name, text FROM records ORDER BY name"))
+    books: dict[str, dict[str, int]] = {}
+    for book, name, count in db.execute("SELECT book, name, count FROM counts ORDER BY book, name"):
+        books.setdefault(book, {})[name] = count
+    yield from (KeptBook(*one) for one in books.items())
+    for name, at, seen in db.execute("SELECT name, at, seen FROM turns ORDER BY name"):
+        yield KeptTurn(name, turn_of(at, json.loads(seen)))
 
 
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
+def _put(db: sqlite3.Connection, kept: Kept) -> None:
+    match kept:
+        case Change():
+            _put_change(db, kept)
+        case KeptQuota(detector, quota):
+            _put_quota(db, detector, quota)
+        case KeptRecord(name, text):
+            db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (name, text))
+        case KeptBook(book, counts):
+            rows = [(book, name, count) for name, count in counts.items()]
+            db.executemany("INSERT OR REPLACE INTO counts VALUES (?, ?, ?)", rows)
+        case KeptTurn(name, turn):
+            put_turn(db, name, turn)
+        case KeptSample(sample, picture):
+            put_sample(db, sample, picture)
+
+
+def _put_change(db: sqlite3.Connection, change: Change) -> None:
+    before = json.dumps(change.before) if change.before is not None else None
+    row = (change.version, change.at, change.who, change.reason, before, json.dumps(change.after))
+    db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)", row)
+    if change.figures is not None:
+        figures = (change.version, change.at, json.dumps(change.figures))
+        db.execute("INSERT OR REPLACE INTO figures VALUES (?, ?, ?)", figures)
+
+
+def _put_quota(db: sqlite3.Connection, detector: str, quota: Quota) -> None:
+    db.execute("INSERT OR REPLACE INTO quotas VALUES (?, ?)", (detector, json.dumps(quota.cameras)))
+
+
+def _quotas(db: sqlite3.Connection) -> list[tuple[str, Quota]]:
+    rows = db.execute("SELECT detector, cameras FROM quotas").fetchall()
+    return [(name, quota_of(json.loads(text))) for name, text in rows]
 
 
 def _change(row: tuple[Any, ...]) -> Change:
-    version, at, who, reason, before, after = row
-    return Change(version, at, who, reason, json.loads(before) if before else None, json.loads(after))
+    version, at, who, reason, before, after, figures = row
+    return Change(version, at, who, reason, _table(before), json.loads(after), _table(figures))
 
 
-def _quota(text: str) -> Quota:
-    return Quota(tuple((str(name), float(share)) for name, share in json.loads(text)))
-
-
-def _beat(row: tuple[Any, ...]) -> Beat:
-    worker, at, version, traffic = row
-    return Beat(
-        worker, at, version, {name: Seen.from_table(seen) for name, seen in json.loads(traffic).items()}
-    )
+def _table(text: str | None) -> dict[str, Any] | None:
+    return json.loads(text) if text else None

@@ -13,7 +13,8 @@ import pytest
 
 from backend.rollout.memory_store import MemoryStore
 from backend.rollout.quota import Quota, Seen
-from backend.rollout.sqlite_store import FORGOTTEN_AFTER_S, SCHEMA, SqliteStore
+from backend.rollout.sqlite_schema import READER
+from backend.rollout.sqlite_store import FORGOTTEN_AFTER_S, SqliteStore
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Beat, Change, Store, StoreAway
 from backend.rollout.stores import open_store
@@ -182,7 +183,7 @@ class TestFile:
 
     def test_a_store_of_a_newer_schema_is_refused_in_words_and_left_alone(self, path: Path) -> None:
         with sqlite3.connect(path) as db:
-            db.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+            db.execute(f"PRAGMA user_version = {READER + 1}")
         db.close()
         with pytest.raises(StoreAway, match="newer Crossfade"):
             SqliteStore(path).read()
