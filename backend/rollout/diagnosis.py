@@ -83,6 +83,10 @@ class _Differences:
     def total(self) -> int:
         return sum(self.by_kind.values())
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple({label for _, label in self.seen})
+
 
 def differences_of(counts: Counts) -> str:
     """The first that explains most of the differences."""
@@ -130,7 +134,7 @@ def _loss(found: _Differences) -> str:
 def _lost(label: str, found: _Differences) -> str:
     for light, other in LIGHTS.items():
         if _is_lost_in(light, other, found, (label,)):
-            return f"{label} is missed in {_in(light)} (and not {_by(other)})"
+            return f"{label} is missed in {_in(light)}" + _elsewhere(other, found, (label,))
     seen = sum(found.seen[light, label] for light in LIGHTS)
     missed = sum(found.missed[light, label] for light in LIGHTS)
     if missed >= NEVER * seen:
@@ -139,16 +143,22 @@ def _lost(label: str, found: _Differences) -> str:
 
 
 def _lost_light(found: _Differences) -> str:
-    labels = tuple({label for _, label in found.seen})
+    labels = found.labels
     for light, other in LIGHTS.items():
         if _is_lost_in(light, other, found, labels):
-            return f"objects are missed in {_in(light)} (and not {_by(other)})"
+            return f"objects are missed in {_in(light)}" + _elsewhere(other, found, labels)
     return ""
 
 
 def _is_lost_in(light: str, other: str, found: _Differences, labels: tuple[str, ...]) -> bool:
     here, there = _share(found, light, labels), _share(found, other, labels)
-    return here is not None and there is not None and here >= OFTEN and here >= ONLY * there
+    both = any(found.seen[other, label] for label in found.labels)
+    return here is not None and both and here >= OFTEN and here >= ONLY * (there or 0.0)
+
+
+def _elsewhere(other: str, found: _Differences, labels: tuple[str, ...]) -> str:
+    """Where hardly any were to be seen, nobody knows."""
+    return f" (and not {_by(other)})" if _share(found, other, labels) is not None else ""
 
 
 def _share(found: _Differences, light: str, labels: tuple[str, ...]) -> float | None:

@@ -186,17 +186,14 @@ def _fault(situation: Situation, noted: Noted, bad: list[Answer]) -> str:
     since = noted.since_clean(situation.counts)
     slow_bin = None if worst.question == "fresh" else situation.ramp.slow_bin
     fault = fault_of(worst.question, since, slow_bin)
-    others = _versions(situation.ramp, since)
-    return f"another model version answers: {', '.join(others)}; {fault}" if others else fault
+    return "; ".join((*_uncertified(situation, since), fault))
 
 
-def _versions(ramp: Ramp, counts: Counts) -> tuple[str, ...]:
-    answered = part(counts, "version.")
-    return tuple(
-        f"{version}, not {ramp.model_version}"
-        for version, count in sorted(answered.items())
-        if version != ramp.model_version and count > 0
-    )
+def _uncertified(situation: Situation, counts: Counts) -> tuple[str, ...]:
+    """The versions that answered and should not have: whatever else is wrong comes of that."""
+    answered = [version for version, count in sorted(part(counts, "version.").items()) if count > 0]
+    standings = [situation.conditions.standing(version) for version in answered if not situation.ramp.forced]
+    return tuple(standing.reason for standing in standings if not standing.holds)
 
 
 def _waits(situation: Situation, noted: Noted, answers: tuple[Answer, ...]) -> tuple[str, ...]:

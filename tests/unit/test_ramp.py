@@ -348,6 +348,11 @@ class TestTheGroundMoves:
     def test_notes_that_are_none_are_as_none(self, text: str | None) -> None:
         assert Noted.read(text, "r1.2") == Noted("r1.2")
 
+    def test_what_an_uncertified_version_does_wrong_is_named_after_it(self) -> None:
+        bad = {"disagreement.1": 150, "version.2": 100, "kind.missed.day.dog": 150, "seen.day.dog": 150}
+        found = decided(clean() | bad)
+        assert found.look.fault == "the certificate is for 1, not 2; dog is never found"
+
 
 class TestDryRun:
     dry = ramp(dry_run=True)
