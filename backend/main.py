@@ -9,8 +9,9 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -24,16 +25,25 @@ from backend.observe import workers
 from backend.observe.events import BreakerMoved, BreakerState, Observer, told
 from backend.observe.logs import RequestLog, configure
 from backend.observe.writer import Writer
+from backend.rollout.certificates import Certificates
 from backend.rollout.control import Rollout
 from backend.rollout.flags import Flags
+from backend.rollout.freezing import Freeze
+from backend.rollout.headrooms import Headrooms
+from backend.rollout.judging import PairJudge
+from backend.rollout.orders import Orders
+from backend.rollout.pilot import Pilot
+from backend.rollout.recorder import Recorder
+from backend.rollout.shadow import Shadow, ShadowLimits
 from backend.services.admission import Admission
 from backend.services.breaker import Breaker, BreakerPolicy
-from backend.services.detector_client import DetectorClient, Lanes, Policy, Seen
+from backend.services.detector_client import DetectorClient, Lanes, Offering, Policy, Seen, nothing_offered
 from backend.services.lanes import Crowd, Lane
 from backend.services.pace import Pace
 from backend.services.probe import Prober
 from backend.services.retry import RetryBudget
 from backend.services.room import Room
+from backend.services.twin import Twin
 from backend.services.typical import Typical
 from backend.settings import DETECTORS, Settings, read_settings
 from backend.sides import LEGACY, SIDES, TRITON, Side
@@ -81,6 +91,7 @@ def _require_sound(settings: Settings) -> None:
     """What the settings' own types cannot see."""
     Keys.of(settings)
     _thresholds(settings)
+    Freeze.parsed(settings.ramp_freeze)
 
 
 async def _require_served(settings: Settings) -> None:
@@ -95,18 +106,59 @@ async def _composed(settings: Settings, transports: Transports | None, stack: As
     directory = workers.metrics_directory(settings.crossfade_var)
     from backend.observe.metrics import Metrics  # noqa: PLC0415 - Prometheus must know the directory first
 
-    metrics = Metrics(directory)
-    observe = told(metrics, _log(settings, stack))
-    rollout = Rollout.opened(settings, observe, workers.worker_id())
+    metrics, log = Metrics(directory), _log(settings, stack)
+    rollout = Rollout.opened(settings, told(metrics, log), workers.worker_id())
     await rollout.start()
     stack.push_async_callback(rollout.stop)
+    recorder, headrooms = Recorder(rollout, settings, workers.worker_id()), Headrooms()
+    stack.push_async_callback(recorder.close)
+    observe = told(metrics, log, recorder, headrooms)
     sides = transports if transports is not None else _real_sides(settings, stack)
-    client, prober = compose_client(settings, sides, rollout.flags, rollout.traffic.seen, observe)
+    client, prober = _compared(settings, sides, rollout, observe, stack)
+    certificates = Certificates.of(settings)
+    pilot = Pilot(rollout, settings, certificates, headrooms.of, workers.worker_id(), observe)
+    stack.push_async_callback(pilot.close)
+    _start(stack, prober.run(), _measuring(client), recorder.run(), pilot.run())
+    orders = Orders(rollout, settings, certificates, DETECTORS)
+    return Parts.of(settings, client, rollout, orders, Keys.of(settings), metrics)
+
+
+def _compared(
+    settings: Settings, sides: Transports, rollout: Rollout, observe: Observer, stack: AsyncExitStack
+) -> tuple[DetectorClient, Prober]:
+    """The client, with the comparisons of what it was asked."""
+
+    def is_available(detector: str, side: Side) -> bool:
+        return client.is_available(detector, side)
+
+    judge = PairJudge.of(rollout, settings)
+    stack.callback(judge.close)
+    shadow = Shadow(
+        Twin(sides, settings.shadow_timeout_s),
+        is_available,
+        rollout.flags.may_compare,
+        judge,
+        observe,
+        ShadowLimits(
+            settings.shadow_queue,
+            settings.shadow_queue_bytes,
+            settings.shadow_concurrency,
+            settings.shadow_timeout_s,
+        ),
+    )
+    client, prober = compose_client(
+        settings, sides, rollout.flags, rollout.traffic.seen, observe, shadow.offer
+    )
     stack.push_async_callback(client.drain)
     stack.push_async_callback(prober.close)
-    for work in (prober.run(), _measuring(client)):
+    _start(stack, shadow.run())
+    stack.push_async_callback(shadow.close)
+    return client, prober
+
+
+def _start(stack: AsyncExitStack, *works: Coroutine[Any, Any, None]) -> None:
+    for work in works:
         stack.push_async_callback(_ended, asyncio.create_task(work))
-    return Parts.of(settings, client, rollout, Keys.of(settings), metrics)
 
 
 def _log(settings: Settings, stack: AsyncExitStack) -> RequestLog:
@@ -119,14 +171,19 @@ def _log(settings: Settings, stack: AsyncExitStack) -> RequestLog:
 
 
 def compose_client(
-    settings: Settings, sides: Transports, flags: Flags, seen: Seen, observe: Observer
+    settings: Settings,
+    sides: Transports,
+    flags: Flags,
+    seen: Seen,
+    observe: Observer,
+    offer: Offering = nothing_offered,
 ) -> tuple[DetectorClient, Prober]:
     lanes = _lanes(settings, sides, observe)
     budgets = {
         side: RetryBudget(settings.retry_budget_share, settings.retry_budget_per_s, time.monotonic)
         for side in SIDES
     }
-    client = DetectorClient(lanes, flags, _policy(settings), budgets, seen, observe)
+    client = DetectorClient(lanes, flags, _policy(settings), budgets, seen, observe, offer)
     prober = Prober(
         lanes.values(), sides, client.reachable, lambda side: side == TRITON and not flags.triton_on,
         idle_s=settings.probe_idle_s, timeout_s=settings.probe_timeout_s, clock=time.monotonic,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backend.api.auth import Keys
     from backend.observe.metrics import Metrics
     from backend.rollout.control import Rollout
+    from backend.rollout.orders import Orders
     from backend.services.detector_client import DetectorClient
     from backend.settings import Settings
 
@@ -27,6 +28,7 @@ class Parts:
     settings: Settings
     client: DetectorClient
     rollout: Rollout
+    orders: Orders
     keys: Keys
     metrics: Metrics
     budget: Budget  # for the bodies of all requests
@@ -35,7 +37,13 @@ class Parts:
 
     @classmethod
     def of(
-        cls, settings: Settings, client: DetectorClient, rollout: Rollout, keys: Keys, metrics: Metrics
+        cls,
+        settings: Settings,
+        client: DetectorClient,
+        rollout: Rollout,
+        orders: Orders,
+        keys: Keys,
+        metrics: Metrics,
     ) -> Parts:
         """With what follows from the settings; the lifespan puts it at `app.state.parts`."""
         limits = IntakeLimits(
@@ -45,7 +53,7 @@ class Parts:
             settings.upload_timeout_s,
         )
         budget = Budget(settings.max_receiving_bytes)
-        return cls(settings, client, rollout, keys, metrics, budget, limits, settings.image_limits)
+        return cls(settings, client, rollout, orders, keys, metrics, budget, limits, settings.image_limits)
 
 
 def parts_of(request: Request) -> Parts:

@@ -105,6 +105,10 @@ class Flags:
     def triton_on(self) -> bool:
         return self._plan.triton_on
 
+    def may_compare(self, side: Side) -> bool:
+        """Whether this side may be asked now for the sake of a comparison."""
+        return side == LEGACY or (self._plan.compares and self._clock() <= self._trusted_until)
+
     def triton_may_help(self, detector: str) -> bool:
         """As the fallback of legacy (FALLBACK=both): never after a rollback, which says that Triton is not well."""
         return self._plan.triton_may_help(detector)
@@ -151,6 +155,10 @@ class _Plan:
         side, reason = self._choose(share, camera, bucket)
         shadowed = self._shadow > 0 and self._is_shadowed(detector, request_id)
         return Decision(side, reason, bucket, share.fraction, self.version, shadowed, self.triton_on)
+
+    @property
+    def compares(self) -> bool:
+        return self._shadow > 0
 
     def triton_may_help(self, detector: str) -> bool:
         return self.triton_on and not self._state.is_rolled_back(detector)

@@ -50,6 +50,10 @@ Offering = Callable[[Offer], None]
 """Told of each request that was chosen for a comparison, once its outcome is known: must neither wait nor raise."""
 
 
+def nothing_offered(_: Offer) -> None:
+    """Where nothing is compared."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     default_detector: str
@@ -72,7 +76,7 @@ class DetectorClient:
         budgets: Mapping[Side, RetryBudget],
         seen: Seen,
         observe: Observer,
-        offer: Offering = lambda _: None,
+        offer: Offering = nothing_offered,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -278,6 +282,11 @@ class DetectorClient:
         then = {side for one in first for side in self._policy.fallbacks[one]}
         sides = first | (then if self._flags.triton_may_help(detector) else then - {TRITON})
         return frozenset(side for side in sides if (detector, side) in self._lanes)
+
+    def is_available(self, detector: str, side: Side) -> bool:
+        """For a comparison: callers may ask it, and nothing says that it is not well."""
+        lane = self._lanes.get((detector, side))
+        return lane is not None and lane.breaker.state == "closed"
 
     def sides(self) -> list[LaneStatus]:
         return [lane.status for lane in self._lanes.values()]
