@@ -75,7 +75,7 @@ def _rollbacks(random: Random, streams: int) -> Iterator[Delay]:
             if rate > asked.bound:
                 samples = min(20_000, round(60 / rate * max(1.0, asked.bound / rate * 8)))
                 make = partial(coins, samples=samples, rate=rate)
-                yield _rollback(asked, make, what, f"{rate:.0%}", random, streams)
+                yield _rollback(asked, make, what, f"{100 * rate:.0f} %", random, streams)
 
 
 def _rollback(
@@ -90,7 +90,7 @@ def _rollback(
 
 def _slower(random: Random, streams: int) -> Iterator[Delay]:
     for slower in (1.2, 1.3, 1.5, 2.0):
-        times, rate = Times(slower=slower), f"{slower - 1:.0%} slower"
+        times, rate = Times(slower=slower), f"{100 * (slower - 1):.0f} % slower"
         frozen = partial(over_frozen, samples=2000, times=times)
         yield _rollback(LATENCY, frozen, "latency", rate, random, streams)
         fresh = partial(over_fresh, samples=2000, times=times)
@@ -105,7 +105,14 @@ def _late_faults(random: Random, streams: int) -> Iterator[Delay]:
             for restarts in (True, False):
                 what = f"disagreement after {healthy:,} clean, {'' if restarts else 'without '}starts"
                 yield _rollback(
-                    LATER, make, what, f"{rate:.0%}", random, streams, healthy=healthy, restarts=restarts
+                    LATER,
+                    make,
+                    what,
+                    f"{100 * rate:.0f} %",
+                    random,
+                    streams,
+                    healthy=healthy,
+                    restarts=restarts,
                 )
 
 

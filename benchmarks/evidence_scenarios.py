@@ -149,12 +149,12 @@ def _latency() -> Iterator[Scenario]:
     yield Scenario(name, LATENCY, rolling, None, "breaks")
     for slower in (1.2, 1.3):
         make = partial(frozen, times=Times(slower=slower))
-        yield Scenario(f"latency, Triton {slower - 1:.0%} slower", LATENCY, make, "yes", None)
+        yield Scenario(f"latency, Triton {100 * (slower - 1):.0f} % slower", LATENCY, make, "yes", None)
     yield Scenario("fresh, sides equal", FRESH, partial(over_fresh, samples=1000, times=Times()), None)
     for faster in (0.95, 0.9, 0.8):
         make = partial(over_fresh, samples=1000, times=Times(moving=faster))
         for asked in (FRESH, FRESH_WITH_ROOM):
-            name = f"fresh, legacy {1 - faster:.0%} faster as load moves, τ = {asked.bound:.0%}"
+            name = f"fresh, legacy {100 * (1 - faster):.0f} % faster as load moves, τ = {100 * asked.bound:.0f} %"
             yield Scenario(name, asked, make, None, "no")
 
 
@@ -239,7 +239,7 @@ def late_promotions(random: Random, streams: int) -> list[Finding]:
             after += int(((first >= over_from) & (first < NEVER)).sum())
         of = partial(Finding, bound=FIRST.bound, alpha=PROMOTE_ALPHA, streams=streams, samples=3300)
         limit = allowed(streams, PROMOTE_ALPHA)
-        name = f"fault of {rate:.0%} after 300 clean samples"
+        name = f"fault of {100 * rate:.0f} % after 300 clean samples"
         found.append(of(f"{name}, mean so far over τ", "promotion", "yes", happened=after, allowed=limit))
         found.append(of(f"{name}, mean so far under τ", "promotion", "no", happened=before, allowed=limit))
     return found
