@@ -93,7 +93,7 @@ class Bursts:
     requests: int = 20  # of a burst
     between_s: float = 0.4  # bursts, on average
     wave_s: float = 0.2  # after so long, a third of the wave is left
-    share: float = 0.7  # of the spread that is the wave's
+    share: float = 0.7  # of the variance that is the wave's
 
 
 def bursts(random: Random, rows: int, samples: int, limit: float, how: Bursts, gap_s: float) -> Streams:
