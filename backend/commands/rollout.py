@@ -6,13 +6,14 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from backend.commands.detect import add_address, backend_of
-from backend.commands.words import Command, Commands, add, tell
+from backend.commands.ramp_words import one_line
+from backend.commands.rollout_seen import add_seen
+from backend.commands.words import Command, Commands, add, share, tell
 from backend.settings import Settings
 from backend.stack.backend_api import BackendApi, NotAnswered, table
 from backend.stack.errors import StackError
@@ -20,6 +21,8 @@ from backend.stack.errors import StackError
 PATH = "/api/rollout"
 _TRIES = 3
 _PATIENCE_S, _POLL_S = 3.0, 0.1
+
+Patch = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def add_words(commands: Commands) -> None:
@@ -29,23 +32,27 @@ def add_words(commands: Commands) -> None:
     show.add_argument("--json", action="store_true", help="as the API tells it")
     change = _add(words, "set", _set, "change shares; what is not named stays",
                   "  crossfade rollout set --fraction 0.25 --reason 'a quiet week'\n"
-                  "  crossfade rollout set --fraction 0.5 --detector yolo26")  # fmt: skip
+                  "  crossfade rollout set --fraction 0.5 --detector yolo26\n"
+                  "  crossfade rollout set --follow yolo26                    back to the common fraction\n"
+                  "A ramp whose share is changed by hand pauses; `crossfade ramp resume` lets it go on.")  # fmt: skip
     change.add_argument("--fraction", type=share, metavar="F", help="of the requests, to Triton: 0 to 1")
     change.add_argument("--detector", help="the fraction is for this one only")
     change.add_argument(
         "--shadow",
         type=share,
         metavar="S",
-        help="of the requests, chosen for the comparison that is to come: 0 to 1",
+        help="of the requests, to be compared with the other side: 0 to 1",
+    )
+    change.add_argument(
+        "--follow", metavar="DETECTOR", help="take away its own fraction: the common one holds for it"
     )
     _add(words, "enable", _enable, "the switch on: the fractions hold again")
     _add(words, "disable", _disable, "the switch off: nothing touches Triton")
     _add(words, "rollback", _rollback, "everything back to legacy, acknowledged by every worker")
-    history = _add(words, "history", _history, "who changed what, when and why")
-    history.add_argument("-n", dest="limit", type=int, default=20, help="the last so many (20)")
-    history.add_argument("--json", action="store_true", help="as the API tells it")
+    add_seen(words)
     for asking in (change, words.choices["enable"], words.choices["disable"], words.choices["rollback"]):
         asking.add_argument("--reason", default="", help="for the history")
+        asking.add_argument("--json", action="store_true", help="as the API tells it")
 
 
 def _add(
@@ -63,52 +70,48 @@ def _show(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _set(args: argparse.Namespace, settings: Settings) -> int:
-    if args.fraction is None and args.shadow is None:
-        raise StackError("say what to set: --fraction, --shadow, or both")
+    if args.fraction is None and args.shadow is None and args.follow is None:
+        raise StackError("say what to set: --fraction, --shadow or --follow")
     if args.detector and args.fraction is None:
         raise StackError("--detector says whose --fraction it is; name one")
+    return _change(args, settings, lambda state: _patch(args, state))
 
-    def patch(state: dict[str, Any]) -> dict[str, Any]:
-        asked: dict[str, Any] = {} if args.shadow is None else {"shadow": args.shadow}
-        if args.detector:
-            return asked | {"overrides": {**state["overrides"], args.detector: args.fraction}}
-        return asked if args.fraction is None else asked | {"fraction": args.fraction}
 
-    return _change(backend_of(args, settings), patch, args.reason)
+def _patch(args: argparse.Namespace, state: dict[str, Any]) -> dict[str, Any]:
+    patch: dict[str, Any] = {} if args.shadow is None else {"shadow": args.shadow}
+    own = dict(state["overrides"])
+    if args.follow is not None:
+        if own.pop(args.follow, None) is None:
+            raise StackError(f"{args.follow} has no fraction of its own; it follows the common one already")
+        patch["overrides"] = own
+    if args.detector:
+        patch["overrides"] = own | {args.detector: args.fraction}
+    elif args.fraction is not None:
+        patch["fraction"] = args.fraction
+    return patch
 
 
 def _enable(args: argparse.Namespace, settings: Settings) -> int:
-    return _change(backend_of(args, settings), lambda _: {"enabled": True}, args.reason)
+    return _change(args, settings, lambda _: {"enabled": True})
 
 
 def _disable(args: argparse.Namespace, settings: Settings) -> int:
-    return _change(backend_of(args, settings), lambda _: {"enabled": False}, args.reason)
+    return _change(args, settings, lambda _: {"enabled": False})
 
 
 def _rollback(args: argparse.Namespace, settings: Settings) -> int:
     """Exit status 1 while a worker has not confirmed it."""
     done = table(backend_of(args, settings).ask("POST", f"{PATH}/rollback", json={"reason": args.reason}))
-    tell(_described(done))
-    return _told_who_obeys(done["pending"])
+    return _told(args, done, done["pending"])
 
 
-def _history(args: argparse.Namespace, settings: Settings) -> int:
-    answer = backend_of(args, settings).ask("GET", f"{PATH}/history", params={"limit": args.limit})
-    changes = table(answer)["changes"]
-    if args.json:
-        tell(json.dumps(changes, indent=2))
-        return 0
-    for change in changes:
-        about = f"{change['version']:>5}  {_when(change['at'])}  {change['who']:14}"
-        tell(f"{about} {_difference(change)}  {change['reason']}".rstrip())
-    return 0
-
-
-def _change(api: BackendApi, patch: Callable[[dict[str, Any]], dict[str, Any]], reason: str) -> int:
+def _change(args: argparse.Namespace, settings: Settings, patch: Patch) -> int:
     """On top of what was just read; somebody else's change in between is read again, once or twice."""
+    api = backend_of(args, settings)
     for tries_left in reversed(range(_TRIES)):
         seen = api.ask("GET", PATH)
-        body = {**patch(table(seen)), "reason": reason}
+        before = table(seen)
+        body = {**patch(before), "reason": args.reason}
         try:
             answer = api.ask("PUT", PATH, headers={"If-Match": seen.headers["ETag"]}, json=body)
         except NotAnswered as error:
@@ -116,8 +119,7 @@ def _change(api: BackendApi, patch: Callable[[dict[str, Any]], dict[str, Any]], 
                 raise
         else:
             changed = table(answer)
-            tell(_described(changed))
-            return _told_who_obeys(_pending(api, changed["version"]))
+            return _told(args, changed, _pending(api, changed["version"]), _paused(before, changed))
     raise AssertionError("the last try returns or raises")
 
 
@@ -132,12 +134,26 @@ def _pending(api: BackendApi, version: int) -> list[str]:
         time.sleep(_POLL_S)
 
 
-def _told_who_obeys(pending: Sequence[str]) -> int:
-    if pending:
-        tell(f"not yet acknowledged by: {', '.join(pending)}")
-        return 1
-    tell("acknowledged by every live worker")
-    return 0
+def _told(
+    args: argparse.Namespace, state: dict[str, Any], pending: Sequence[str], more: Sequence[str] = ()
+) -> int:
+    if args.json:
+        tell(json.dumps({**state, "pending": list(pending)}, indent=2))
+        return 1 if pending else 0
+    obeyed = (
+        f"not yet acknowledged by: {', '.join(pending)}" if pending else "acknowledged by every live worker"
+    )
+    tell("\n".join((_described(state), *more, obeyed)))
+    return 1 if pending else 0
+
+
+def _paused(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The ramps that this change took the ground from."""
+    return [
+        f"the ramp of {name} pauses, and its evidence begins anew; `crossfade ramp resume` lets it go on"
+        for name, ramp in sorted(after.get("ramps", {}).items())
+        if name in before["ramps"] and ramp["tries"] > before["ramps"][name]["tries"] and ramp["paused"]
+    ]
 
 
 def _described(state: dict[str, Any]) -> str:
@@ -152,28 +168,10 @@ def _described(state: dict[str, Any]) -> str:
     if pins := state["pins"]:
         suspended = ", those to Triton suspended by a rollback" if state["pins_suspended"] else ""
         lines.append(f"  pins      {len(pins)}{suspended}")
+    lines += [f"  ramp      {one_line(name, ramp)}" for name, ramp in sorted(state.get("ramps", {}).items())]
     return "\n".join(lines)
 
 
 def _but(state: dict[str, Any]) -> str:
     thrown = "; the kill switch TRITON_ENABLED=false stands before it" if state["kill_switch"] else ""
     return thrown + ("; STALE: the store cannot be read" if state["stale"] else "")
-
-
-def _difference(change: dict[str, Any]) -> str:
-    before, after = change.get("before") or {}, change["after"]
-    changed = [name for name, value in after.items() if name != "version" and before.get(name) != value]
-    return ", ".join(f"{name} {before.get(name, '-')} → {after[name]}" for name in changed) or "nothing new"
-
-
-def _when(at: float) -> str:
-    return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def share(text: str) -> float:
-    if not 0 <= (value := float(text)) <= 1:
-        raise ValueError
-    return value
-
-
-share.__name__ = "number from 0 to 1"  # argparse shows it

@@ -1,4 +1,4 @@
-"""What the commands share: how one is added, how lines are told."""
+"""What the commands share: how one is added, how lines are told, what a share is."""
 
 from __future__ import annotations
 
@@ -40,6 +40,15 @@ def complain(line: str) -> None:
     with suppress(OSError):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
+
+
+def share(text: str) -> float:
+    if not 0 <= (value := float(text)) <= 1:
+        raise ValueError
+    return value
+
+
+share.__name__ = "number from 0 to 1"  # argparse shows it
 
 
 def parts(settings: Settings) -> tuple[Part, ...]:

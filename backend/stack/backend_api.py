@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from backend.stack.plan import backend_url, is_local
 
 ADMIN_KEY = "admin-key"
 _TIMEOUT_S = 60.0
+_SILENCE_S = 25.0  # what is new is told with a sign of life every ten seconds
 
 
 class NotAnswered(StackError):
@@ -25,6 +28,10 @@ class NotAnswered(StackError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Away(StackError):
+    """It cannot be reached, or the line was lost."""
 
 
 class BackendApi:
@@ -48,18 +55,47 @@ class BackendApi:
         self, method: str, path: str, headers: Mapping[str, str] | None = None, **what: Any
     ) -> httpx.Response:
         """Its answer below 400; NotAnswered with its own sentence otherwise."""
-        try:
-            with client(_TIMEOUT_S) as http:
-                answer = http.request(
-                    method, self.url + path, headers={**self.headers, **(headers or {})}, **what
-                )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise StackError(
-                f"the backend at {self.url} cannot be reached ({error}); `crossfade up` starts it"
-            ) from error
+        with self._reached(), client(_TIMEOUT_S) as http:
+            answer = http.request(
+                method, self.url + path, headers={**self.headers, **(headers or {})}, **what
+            )
         if answer.status_code < httpx.codes.BAD_REQUEST:
             return answer
         raise NotAnswered(answer.status_code, _reason(answer))
+
+    def lines(self, path: str, silence_s: float = _TIMEOUT_S, **what: Any) -> Iterator[str]:
+        """Of an answer that may be too long to be held, or have no end."""
+        with (
+            self._reached(),
+            client(silence_s) as http,
+            http.stream("GET", self.url + path, headers=self.headers, **what) as answer,
+        ):
+            if answer.status_code >= httpx.codes.BAD_REQUEST:
+                answer.read()
+                raise NotAnswered(answer.status_code, _reason(answer))
+            yield from answer.iter_lines()
+
+    def events(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Server-sent events, each a JSON table; Away when the line is lost, an end where the server ends it."""
+        name, data = "message", ""
+        for line in self.lines(path, _SILENCE_S):
+            word, _, value = line.partition(": ")
+            if word == "event":
+                name = value
+            elif word == "data":
+                data = value
+            elif not line and data:
+                yield name, json.loads(data)
+                name, data = "message", ""
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Away(
+                f"the backend at {self.url} cannot be reached ({error}); `crossfade up` starts it"
+            ) from error
 
 
 def admin_key(settings: Settings) -> str | None:

@@ -1,0 +1,98 @@
+"""`crossfade ramp`: Triton's share grows by itself, step by step, as far as the evidence goes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from backend.commands.detect import add_address, backend_of
+from backend.commands.ramp_watch import screen_for, watched
+from backend.commands.ramp_words import described
+from backend.commands.words import Command, Commands, add, share, tell
+from backend.settings import Settings
+from backend.stack.backend_api import table
+
+PATH = "/api/rollout/ramp"
+
+
+def add_words(commands: Commands) -> None:
+    ramp = commands.add_parser(
+        "ramp", help="let Triton's share grow as the evidence allows: start, watch, pause, end it"
+    )
+    words = ramp.add_subparsers(required=True, metavar="WHAT")
+    start = _add(words, "start", _start, "begin, from the share that Triton has now",
+                 "  crossfade ramp start --reason 'certified on Monday'\n"
+                 "  crossfade ramp start --detector yolo26 --steps 0.1,0.5,1 --gate 1      the last step asks first\n"
+                 "  crossfade ramp start --dry-run         decides and tells, moves nothing\n"
+                 "It needs a parity certificate of what Triton serves; --force with a --reason does without."
+                 )  # fmt: skip
+    start.add_argument("--steps", type=_shares, metavar="F,F,…", help="rising shares (RAMP_STEPS)")
+    start.add_argument("--gate", type=share, action="append", metavar="F", dest="gates",
+                       help="a step that waits for `approve`; may be named several times (RAMP_GATES)")  # fmt: skip
+    start.add_argument("--dry-run", action="store_true", help="decide and tell, and move nothing")
+    start.add_argument(
+        "--force", action="store_true", help="without certificate and headroom; needs --reason"
+    )
+    _order(words, "pause", "promote nothing; evidence still counts, and still rolls back")
+    _order(words, "resume", "go on after a pause")
+    _order(words, "approve", "the next step that waits for it, and no further one")
+    _order(words, "abort", "end it; Triton's share stays as it is")
+    _add(words, "show", _show, "where each ramp stands, and what it waits for")
+    watch = _add(
+        words, "watch", _watch, "follow the ramps until they are done",
+        "Exit status 0 when every ramp has reached its last step, 1 when one was rolled back or aborted.",
+    )  # fmt: skip
+    watch.add_argument("--once", action="store_true", help="as it stands now, and end")
+    for asking in ("start", "pause", "resume", "approve", "abort"):
+        words.choices[asking].add_argument("--reason", default="", help="for the history")
+    for each in words.choices.values():
+        each.add_argument("--detector", help="this one only (default: every one)")
+        each.add_argument("--json", action="store_true", help="as the API tells it")
+
+
+def _add(
+    words: Commands, name: str, command: Command, summary: str, more: str = ""
+) -> argparse.ArgumentParser:
+    parser = add(words, name, command, summary, more)
+    add_address(parser)
+    return parser
+
+
+def _order(words: Commands, action: str, summary: str) -> None:
+    _add(words, action, _ordered, summary).set_defaults(action=action)
+
+
+def _start(args: argparse.Namespace, settings: Settings) -> int:
+    wishes = {"steps": args.steps, "gates": args.gates, "dry_run": args.dry_run, "force": args.force}
+    return _given(args, settings, {"action": "start", **wishes})
+
+
+def _ordered(args: argparse.Namespace, settings: Settings) -> int:
+    return _given(args, settings, {"action": args.action})
+
+
+def _given(args: argparse.Namespace, settings: Settings, order: dict[str, Any]) -> int:
+    asked = {**order, "detector": args.detector, "reason": args.reason}
+    return _told(args, table(backend_of(args, settings).ask("POST", PATH, json=asked)))
+
+
+def _show(args: argparse.Namespace, settings: Settings) -> int:
+    return _told(args, table(backend_of(args, settings).ask("GET", PATH)))
+
+
+def _watch(args: argparse.Namespace, settings: Settings) -> int:
+    return watched(backend_of(args, settings), args.detector, screen_for(args.json), args.once)
+
+
+def _told(args: argparse.Namespace, document: dict[str, Any]) -> int:
+    ramps = {name: one for name, one in document["ramps"].items() if args.detector in (None, name)}
+    tell(json.dumps({"ramps": ramps}, indent=2) if args.json else "\n".join(described(ramps)))
+    return 0
+
+
+def _shares(text: str) -> list[float]:
+    return [share(word) for word in text.split(",")]
+
+
+_shares.__name__ = "list of numbers from 0 to 1"  # argparse shows it

@@ -1,0 +1,172 @@
+"""`crossfade rollout history`, `report` and `samples`: what was done, what it showed, and what differed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backend.commands.detect import add_address, backend_of
+from backend.commands.words import Command, Commands, add, tell
+from backend.settings import Settings
+from backend.stack.backend_api import table
+from backend.stack.errors import StackError
+
+PATH = "/api/rollout"
+SHOWN_SAMPLES = 20
+
+
+def add_seen(words: Commands) -> None:
+    history = _add(
+        words, "history", _history, "who changed what, when and why",
+        "  crossfade rollout history --export rollout.jsonl     all of it, a change a line, newest first",
+    )  # fmt: skip
+    history.add_argument("-n", dest="limit", type=int, default=20, help="the last so many (20)")
+    history.add_argument(
+        "--export", type=Path, metavar="FILE", help="all of it, as JSON Lines, into this file"
+    )
+    report = _add(
+        words, "report", _report, "what a ramp has shown so far",
+        "  crossfade rollout report --detector yolo26 --html report.html     one page, to be sent on",
+    )  # fmt: skip
+    report.add_argument("--html", type=Path, metavar="FILE", help="as a page, into this file")
+    samples = _add(
+        words, "samples", _samples, "pairs that differ: what each side saw, and where the picture is"
+    )
+    samples.add_argument("--camera", help="of this one only")
+    samples.add_argument("-n", dest="limit", type=int, default=SHOWN_SAMPLES, help="the last so many (20)")
+    samples.add_argument("--delete", action="store_true",
+                         help="remove them for good, of every camera unless one is named")  # fmt: skip
+    for asking in (history, report, samples):
+        asking.add_argument("--detector", help="what concerns this one only")
+        asking.add_argument("--json", action="store_true", help="as the API tells it")
+
+
+def _add(
+    words: Commands, name: str, command: Command, summary: str, more: str = ""
+) -> argparse.ArgumentParser:
+    parser = add(words, name, command, summary, more)
+    add_address(parser)
+    return parser
+
+
+# --- the history ------------------------------------------------------------------------------------------
+
+
+def _history(args: argparse.Namespace, settings: Settings) -> int:
+    api, asked = backend_of(args, settings), _asked(detector=args.detector)
+    if args.export is not None:
+        return _export(args.export, api.lines(f"{PATH}/history", params={**asked, "format": "jsonl"}))
+    answer = api.ask("GET", f"{PATH}/history", params={**asked, "limit": args.limit})
+    changes = table(answer)["changes"]
+    if args.json:
+        tell(json.dumps(changes, indent=2))
+        return 0
+    for change in changes:
+        about = f"{change['version']:>5}  {_when(change['at'])}  {change['who']:14}"
+        tell(f"{about} {_difference(change)}  {change['reason']}".rstrip())
+    return 0
+
+
+def _export(path: Path, lines: Iterable[str]) -> int:
+    """Whole or not at all: a line that breaks off leaves what was there before."""
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            count = sum(file.write(f"{line}\n") > 0 for line in lines)
+        draft.replace(path)
+    except OSError as error:
+        raise StackError(f"{path} cannot be written: {error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    tell(f"{count:,} changes, newest first: {path}")
+    return 0
+
+
+def _difference(change: Mapping[str, Any]) -> str:
+    before, after = change.get("before") or {}, change["after"]
+    changed = [name for name, value in after.items() if name != "version" and before.get(name) != value]
+    told = [f"{name} {before.get(name, '-')} → {after[name]}" for name in changed if name != "ramps"]
+    return ", ".join(told + _ramps(before.get("ramps") or {}, after.get("ramps") or {})) or "nothing new"
+
+
+def _ramps(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    changed = [name for name, ramp in after.items() if before.get(name) != ramp]
+    return [f"ramp of {name} {_stands(before.get(name))} → {_stands(after[name])}" for name in changed]
+
+
+def _stands(ramp: Mapping[str, Any] | None) -> str:
+    if ramp is None:
+        return "-"
+    paused = ", paused" if ramp["paused"] and ramp["phase"] != "ended" else ""
+    return (f"step {ramp['step'] + 1}" if ramp["phase"] == "running" else str(ramp["phase"])) + paused
+
+
+# --- the report -------------------------------------------------------------------------------------------
+
+
+def _report(args: argparse.Namespace, settings: Settings) -> int:
+    api, asked = backend_of(args, settings), _asked(detector=args.detector)
+    if args.html is not None:
+        page = api.ask("GET", f"{PATH}/report", params={**asked, "format": "html"})
+        try:
+            args.html.write_bytes(page.content)
+        except OSError as error:
+            raise StackError(f"{args.html} cannot be written: {error}") from error
+        tell(f"the report: {args.html}")
+        return 0
+    report = table(api.ask("GET", f"{PATH}/report", params=asked))
+    tell(json.dumps(report, indent=2) if args.json else _summary(report))
+    return 0
+
+
+def _summary(report: Mapping[str, Any]) -> str:
+    lines = [f"{report['detector']}: {report['verdict']['sentence']}"]
+    for one in report["criteria"]:
+        lines.append(f"  {one['verdict']:14}  {one['claim']}")
+        lines += [f"  {'':14}  {one['figure']}"] if one["figure"] else []
+    return "\n".join([*lines, "--html FILE writes the whole of it as a page"])
+
+
+# --- the samples ------------------------------------------------------------------------------------------
+
+
+def _samples(args: argparse.Namespace, settings: Settings) -> int:
+    api = backend_of(args, settings)
+    if args.delete:
+        if args.detector:
+            raise StackError("samples are removed by camera: --delete takes no --detector")
+        whose = {"camera": args.camera} if args.camera else {"all": "true"}
+        done = table(api.ask("DELETE", f"{PATH}/samples", params=whose))
+        tell(json.dumps(done) if args.json else f"{done['removed']:,} samples removed for good")
+        return 0
+    asked = _asked(detector=args.detector, camera=args.camera, limit=args.limit)
+    samples = table(api.ask("GET", f"{PATH}/samples", params=asked))["samples"]
+    if args.json:
+        tell(json.dumps(samples, indent=2))
+        return 0
+    for one in samples:
+        tell(_sample(one, api.url))
+    if not samples:
+        tell("no samples are kept")
+    return 0
+
+
+def _sample(one: Mapping[str, Any], url: str) -> str:
+    kinds, labels = ", ".join(one["kinds"]), ", ".join(one["labels"])
+    return (
+        f"{_when(one['at'])}  {one['detector']:8} {one['camera']:14} {one['light']:8} {kinds} ({labels})  "
+        f"{url}{one['picture']}"
+    )
+
+
+def _asked(**query: Any) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value}
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
