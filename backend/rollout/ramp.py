@@ -22,10 +22,11 @@ from backend.rollout.noted import SETTLED_S, Noted
 from backend.rollout.phrases import duration, percent
 from backend.rollout.ramps import Ramp
 from backend.rollout.serving import served_fraction
+from backend.rollout.trail import longer
 
 FAIR_ANSWERS: Final = 20  # of another model version: not one that was under way while the versions changed
 UNSUSPICIOUS: Final = 1.0  # ln of the evidence against Triton, up to which there is nothing to explain
-MAX_POINTS: Final = 200
+FEW_TO_TELL: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +184,17 @@ def _fault(situation: Situation, noted: Noted, bad: list[Answer]) -> str:
         return ""
     order = ("errors", "disagreement", "latency", "fresh")
     worst = min(bad, key=lambda answer: order.index(answer.question))
-    since = noted.since_clean(situation.counts)
+    since = _telling(worst, situation, noted)
     slow_bin = None if worst.question == "fresh" else situation.ramp.slow_bin
     fault = fault_of(worst.question, since, slow_bin)
     return "; ".join((*_uncertified(situation, since), fault))
+
+
+def _telling(worst: Answer, situation: Situation, noted: Noted) -> Counts:
+    """What came since nothing was wrong; all of it where that is too little to tell by."""
+    since = noted.since_clean(situation.counts)
+    asked = counted_of(worst.question, since, situation.ramp.slow_bin).asked
+    return since if asked >= FEW_TO_TELL else situation.counts
 
 
 def _uncertified(situation: Situation, counts: Counts) -> tuple[str, ...]:
@@ -281,17 +289,6 @@ def _moved(
 
 
 def _look(situation: Situation, action: Action, words: str, answers: tuple[Answer, ...], fault: str) -> Look:
-    trail = _longer(situation.trail, answers) if situation.tell else ()
+    trail = longer(situation.trail, answers) if situation.tell else ()
     epoch, now = situation.ramp.epoch, situation.now
     return Look(situation.detector, epoch, now, action, words, fault=fault, answers=answers, trail=trail)
-
-
-def _longer(trail: tuple[Point, ...], answers: tuple[Answer, ...]) -> tuple[Point, ...]:
-    """A point for each look that had new samples; when there are too many, every other one goes."""
-    answer = next((one for one in answers if one.question == "disagreement"), None)
-    if answer is None or answer.rate is None or answer.low is None or answer.high is None:
-        return trail
-    if trail and trail[-1].samples == answer.asked:
-        return trail
-    kept = trail[::2] if len(trail) >= MAX_POINTS else trail
-    return (*kept, Point(answer.asked, answer.rate, answer.low, answer.high))
