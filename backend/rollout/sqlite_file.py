@@ -94,6 +94,7 @@ class SqliteFile:
         db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last writes: the journal has them
             db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: pictures above all
             prepare(db)
         except BaseException:

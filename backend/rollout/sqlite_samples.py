@@ -7,7 +7,6 @@ after a removal.
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 from backend.rollout.sqlite_file import SqliteFile
 from backend.rollout.store import Sample, SampleLimits, StoreAway
@@ -19,7 +18,7 @@ class SqliteSamples(SqliteFile):
         if len(sample_text(sample)) + len(picture) > limits.total_bytes:
             return
         with self._transaction("IMMEDIATE") as db:
-            put_sample(db, sample, picture)
+            put_sample(db, sample, picture, sample.at + limits.age_s)
             db.execute("DELETE FROM samples WHERE at < ?", (self._clock() - limits.age_s,))
             db.execute(_TOO_MANY, (limits.count, limits.total_bytes))
 
@@ -66,8 +65,14 @@ ORDER BY id DESC LIMIT :limit
 """
 
 
-def put_sample(db: sqlite3.Connection, sample: Sample, picture: bytes) -> None:
+def forget_old_samples(db: sqlite3.Connection, now: float) -> None:
+    """While none is added that would make the old ones go."""
+    db.execute("DELETE FROM samples WHERE ends_at < ?", (now,))
+
+
+def put_sample(db: sqlite3.Connection, sample: Sample, picture: bytes, ends_at: float | None = None) -> None:
     words = sample_text(sample)
-    row: tuple[Any, ...] = (sample.id, sample.at, sample.detector, sample.camera, len(words) + len(picture))
-    db.execute("INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?)", (*row, words))
+    size = len(words) + len(picture)
+    row = (sample.id, sample.at, sample.detector, sample.camera, size, ends_at, words)
+    db.execute("INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     db.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?)", (sample.id, picture))

@@ -40,10 +40,10 @@ CREATE TABLE IF NOT EXISTS turns (name TEXT PRIMARY KEY, at REAL NOT NULL, seen 
 CREATE INDEX IF NOT EXISTS turns_at ON turns (at);
 CREATE TABLE IF NOT EXISTS samples (
     id TEXT PRIMARY KEY, at REAL NOT NULL, detector TEXT NOT NULL, camera TEXT NOT NULL, bytes INTEGER NOT NULL,
-    words TEXT NOT NULL
+    ends_at REAL, words TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS samples_bytes ON samples (id, bytes);
-CREATE INDEX IF NOT EXISTS samples_at ON samples (at);
+CREATE INDEX IF NOT EXISTS samples_ends_at ON samples (ends_at);
 CREATE INDEX IF NOT EXISTS samples_camera ON samples (camera);
 CREATE TABLE IF NOT EXISTS pictures (id TEXT PRIMARY KEY, picture BLOB NOT NULL);
 CREATE TRIGGER IF NOT EXISTS samples_gone AFTER DELETE ON samples

@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.rollout.quota import Quota
 from backend.rollout.sqlite_evidence import SqliteEvidence, put_turn
-from backend.rollout.sqlite_samples import SqliteSamples, put_sample
+from backend.rollout.sqlite_samples import SqliteSamples, forget_old_samples, put_sample
 from backend.rollout.store import Beat, Change, Snapshot, StoreAway
 from backend.rollout.store_dump import (
     Kept,
@@ -21,7 +21,14 @@ from backend.rollout.store_dump import (
     kept_of,
     row_of,
 )
-from backend.rollout.store_words import quota_of, sample_from, traffic_of, traffic_table, turn_of
+from backend.rollout.store_words import (
+    quota_from,
+    quota_text,
+    sample_from,
+    traffic_of,
+    traffic_table,
+    turn_of,
+)
 
 FORGOTTEN_AFTER_S = 600.0  # a worker that ended without a word
 
@@ -60,6 +67,7 @@ class SqliteStore(SqliteEvidence, SqliteSamples):
             before = db.execute("SELECT at FROM beats WHERE worker = ?", (beat.worker,)).fetchone()
             db.execute("INSERT OR REPLACE INTO beats VALUES (?, ?, ?, ?)", row)
             db.execute("DELETE FROM beats WHERE at < ?", (beat.at - FORGOTTEN_AFTER_S,))
+            forget_old_samples(db, self._clock())
         return before[0] if before else None
 
     def forget(self, worker: str) -> None:
@@ -147,12 +155,12 @@ def _put_change(db: sqlite3.Connection, change: Change) -> None:
 
 
 def _put_quota(db: sqlite3.Connection, detector: str, quota: Quota) -> None:
-    db.execute("INSERT OR REPLACE INTO quotas VALUES (?, ?)", (detector, json.dumps(quota.cameras)))
+    db.execute("INSERT OR REPLACE INTO quotas VALUES (?, ?)", (detector, quota_text(quota)))
 
 
 def _quotas(db: sqlite3.Connection) -> list[tuple[str, Quota]]:
     rows = db.execute("SELECT detector, cameras FROM quotas").fetchall()
-    return [(name, quota_of(json.loads(text))) for name, text in rows]
+    return [(name, quota_from(text)) for name, text in rows]
 
 
 def _change(row: tuple[Any, ...]) -> Change:

@@ -39,6 +39,14 @@ def traffic_of(table: Mapping[str, Any]) -> dict[str, Seen]:
     return {name: Seen.from_table(seen) for name, seen in table.items()}
 
 
+def quota_text(quota: Quota) -> str:
+    return json.dumps(quota.cameras)
+
+
+def quota_from(text: str | bytes) -> Quota:
+    return quota_of(json.loads(text))
+
+
 def quota_of(cameras: Iterable[Sequence[Any]]) -> Quota:
     return Quota(tuple((str(name), float(share)) for name, share in cameras))
 

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ai.core.errors import BadSetting
 from backend.rollout.memory_store import MemoryStore
 from backend.rollout.sqlite_store import SqliteStore
 from backend.rollout.store import Store
 
 SQLITE = "sqlite:///"
+REDIS = ("redis://", "rediss://")
 
 
 def open_store(url: str) -> Store:
-    """Nothing is touched before its first use."""
+    """Nothing is touched before its first use. BadSetting where the library for it is not installed."""
+    if url.startswith(REDIS):
+        return _redis(url)
     if url.startswith(SQLITE):
         return SqliteStore(Path(url.removeprefix(SQLITE)))
     return MemoryStore()
+
+
+def _redis(url: str) -> Store:
+    try:
+        from backend.rollout.redis_address import RedisAddress  # noqa: PLC0415 - only a fleet needs the library
+        from backend.rollout.redis_store import RedisStore  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise BadSetting(
+            "ROLLOUT_STORE is a Redis, and the library for it is not installed: pip install 'crossfade[fleet]'"
+        ) from error
+    return RedisStore(RedisAddress.of(url))

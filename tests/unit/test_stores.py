@@ -1,4 +1,4 @@
-"""One contract for whatever keeps the flags, tried on all that do; then what a file can suffer besides."""
+"""What a file can suffer that keeps the flags, besides the contract of all stores."""
 
 from __future__ import annotations
 
@@ -6,40 +6,22 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backend.rollout.memory_store import MemoryStore
-from backend.rollout.quota import Quota, Seen
 from backend.rollout.sqlite_schema import READER
 from backend.rollout.sqlite_store import FORGOTTEN_AFTER_S, SqliteStore
 from backend.rollout.state import RolloutState
-from backend.rollout.store import Beat, Change, Store, StoreAway
+from backend.rollout.store import Beat, Change, StoreAway
 from backend.rollout.stores import open_store
-
-Opener = Callable[[], Store]
 
 
 def change(version: int, fraction: float = 0.0, who: str = "anna") -> Change:
     state = RolloutState(version=version, fraction=fraction, overrides={"d": 0.5}, pins={"gate": "triton"})
     return Change.made(None, state, who=who, reason="a try", at=1000.0 + version)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    """Makes one more worker's store on the same content."""
-    shared = MemoryStore()
-    made: list[Store] = []
-
-    def open_one() -> Store:
-        made.append(shared if request.param == "memory" else SqliteStore(tmp_path / "flags" / "x.db"))
-        return made[-1]
-
-    yield open_one
-    for store in made:
-        store.close()
 
 
 @pytest.fixture
@@ -55,72 +37,6 @@ def stores(path: Path) -> Iterator[tuple[SqliteStore, SqliteStore]]:
     yield pair
     for store in pair:
         store.close()
-
-
-class TestContract:
-    def test_an_empty_store_has_no_change_and_no_list(self, opener: Opener) -> None:
-        assert (opener().read().change, dict(opener().read().quotas), opener().history(10)) == (None, {}, ())
-
-    def test_what_one_worker_writes_the_other_reads(self, opener: Opener) -> None:
-        one, two = opener(), opener()
-        assert one.write(change(1, 0.25), None)
-        assert two.read().change == change(1, 0.25)
-        assert two.read().change.state.pins == {"gate": "triton"}  # type: ignore[union-attr]
-
-    def test_a_write_that_expects_another_version_changes_nothing(self, opener: Opener) -> None:
-        one, two = opener(), opener()
-        assert one.write(change(1), None)
-        assert not two.write(change(1, who="otto"), None)
-        assert not two.write(change(3), 2)
-        assert two.history(10) == (change(1),)
-
-    def test_of_many_that_write_at_once_one_wins_each_version(self, opener: Opener) -> None:
-        opener().write(change(0), None)
-        won: list[int] = []
-
-        def race(worker: int) -> None:
-            store = opener()
-            won.extend(v for v in range(20) if store.write(change(v + 1, who=str(worker)), v))
-
-        threads = [threading.Thread(target=race, args=(n,)) for n in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        assert len(won) == len(set(won))
-        assert [entry.version for entry in opener().history(100)] == list(range(len(won), -1, -1))
-
-    def test_a_version_may_jump_where_a_newer_state_is_put_back(self, opener: Opener) -> None:
-        store = opener()
-        assert store.write(change(40), None)
-        assert store.write(change(57), 40)
-        assert [entry.version for entry in store.history(10)] == [57, 40]
-
-    def test_history_is_newest_first_and_no_longer_than_asked(self, opener: Opener) -> None:
-        store = opener()
-        for version in range(1, 6):
-            store.write(change(version), version - 1 or None)
-        assert [entry.version for entry in store.history(3)] == [5, 4, 3]
-
-    def test_a_change_of_another_worker_is_announced(self, opener: Opener) -> None:
-        one, two = opener(), opener()
-        one.changed(), one.read()
-        two.write(change(1), None)
-        assert one.changed()
-
-    def test_a_worker_has_one_beat_and_hears_which_one_it_replaces(self, opener: Opener) -> None:
-        one, two = opener(), opener()
-        last = Beat("b", 5.1, 1, {"rtdetr": Seen(9, {"gate": 4})})
-        assert [one.beat(Beat("b", 4.1, 0)), two.beat(Beat("a", 5.0, 1)), one.beat(last)] == [None, None, 4.1]
-        assert two.beats() == (Beat("a", 5.0, 1), last)
-        two.forget("b")
-        assert one.beats() == (Beat("a", 5.0, 1),)
-
-    def test_published_lists_replace_one_another(self, opener: Opener) -> None:
-        one, two = opener(), opener()
-        one.publish({"rtdetr": Quota((("b", 0.5), ("a", 0.25))), "yolo26": Quota()})
-        one.publish({"rtdetr": Quota((("a", 0.5),))})
-        assert dict(two.read().quotas) == {"rtdetr": Quota((("a", 0.5),))}
 
 
 class TestFile:
