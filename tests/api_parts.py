@@ -33,6 +33,12 @@ def settings_of(var: Path, **overrides: Any) -> Settings:
     return Settings(_env_file=None, crossfade_var=var, **(given | overrides))
 
 
+def ramped_settings_of(var: Path, **overrides: Any) -> Settings:
+    """On a store of its own in a file, and looked at as rarely as can be: a test says itself what a look said."""
+    given = {"rollout_store": f"sqlite:///{var / 'crossfade.db'}", "ramp_look_s": 3600.0}
+    return settings_of(var, **(given | overrides))
+
+
 def sides_of(legacy: FakeTransport | None = None) -> dict[Any, FakeTransport]:
     return {LEGACY: legacy or FakeTransport(), TRITON: FakeTransport()}
 

@@ -39,8 +39,8 @@ def add_seen(words: Commands) -> None:
     )
     samples.add_argument("--camera", help="of this one only")
     samples.add_argument("-n", dest="limit", type=int, default=SHOWN_SAMPLES, help="the last so many (20)")
-    samples.add_argument("--delete", action="store_true",
-                         help="remove them for good, of every camera unless one is named")  # fmt: skip
+    samples.add_argument("--delete", action="store_true", help="remove for good: those of --camera, or --all")
+    samples.add_argument("--all", action="store_true", help="with --delete: of every camera")
     for asking in (history, report, samples):
         asking.add_argument("--detector", help="what concerns this one only")
         asking.add_argument("--json", action="store_true", help="as the API tells it")
@@ -138,8 +138,8 @@ def _summary(report: Mapping[str, Any]) -> str:
 def _samples(args: argparse.Namespace, settings: Settings) -> int:
     api = backend_of(args, settings)
     if args.delete:
-        if args.detector:
-            raise StackError("samples are removed by camera: --delete takes no --detector")
+        if args.detector or bool(args.camera) == args.all:
+            raise StackError("say whose samples to remove: --camera NAME, or --all")
         whose = {"camera": args.camera} if args.camera else {"all": "true"}
         done = table(api.ask("DELETE", f"{PATH}/samples", params=whose))
         tell(json.dumps(done) if args.json else f"{done['removed']:,} samples removed for good")
