@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from backend.rollout import evidence
@@ -85,15 +86,24 @@ def _answer(
     bands: bool,
 ) -> Answer:
     decides = question != "fresh"  # which is only ever evidence against
-    low, high = evidence.band(asked, counted, BAND_ALPHA) if bands and counted.asked else (None, None)
+    low, high = band(asked, counted) if bands and counted.asked else (None, None)
     return Answer(
         question, counted.worse, counted.same, counted.better, asked.bound, counted.rate, low, high,
         well=evidence.well(asked, counted) if decides else 0.0,
         ill=against,
         well_at=evidence.promote_at(policy.promote_alpha) if decides else 0.0,
         ill_at=rollback_at(ramp, policy),
-        needed=evidence.clean_needed(asked, policy.promote_alpha) if decides and bands else 0,
+        needed=clean_needed(asked, policy.promote_alpha) if decides and bands else 0,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def band(asked: Asked, counted: Counted) -> tuple[float, float]:
+    """Five milliseconds of searching, and most looks find nothing new."""
+    return evidence.band(asked, counted, BAND_ALPHA)
+
+
+clean_needed = lru_cache(maxsize=64)(evidence.clean_needed)
 
 
 def rollback_at(ramp: Ramp, policy: Policy) -> float:

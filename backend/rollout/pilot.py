@@ -94,7 +94,8 @@ class Pilot:
         if state is None or view.stale:
             return
         self._tell_steps(state)
-        if not state.ramps or not await self._rollout.ask(self._lead):
+        is_on = any(ramp.is_on for ramp in state.ramps.values())
+        if not is_on or not await self._rollout.ask(self._lead):
             return
         await self._forget_books(state)
         for detector, ramp in state.ramps.items():
@@ -117,7 +118,7 @@ class Pilot:
         conditions = await self._conditions(detector, ramp, state, found, now)
         trail = found.last.trail if found.last else ()
         situation = Situation(detector, ramp, found.counts, found.noted, conditions, self._policy, now, trail)
-        decided = decide(situation)
+        decided = await asyncio.to_thread(decide, situation)  # milliseconds, for the bands
         if not await self._rollout.ask(lambda store: self._keep(store, decided)):
             return True
         self._noted[detector] = decided.noted

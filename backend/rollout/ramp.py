@@ -11,10 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from backend.rollout import evidence
 from backend.rollout.books import Counts, part, times
 from backend.rollout.diagnosis import fault_of
-from backend.rollout.figures import BAND_ALPHA, Policy, answers_of, asked_of, counted_of, eta_s
+from backend.rollout.figures import Policy, answers_of, asked_of, band, counted_of, eta_s
 from backend.rollout.ground import coverage_of, slow_bin_of
 from backend.rollout.holding import Conditions, waits_for_evidence, waits_outside
 from backend.rollout.looks import Action, Answer, Look, Point
@@ -109,7 +108,7 @@ def _doubt(situation: Situation) -> str | None:
     """Comparisons may speak against the first step before there is one."""
     asked = asked_of("disagreement", situation.ramp.step + 1, situation.policy)
     counted = counted_of("disagreement", situation.counts, None)
-    if counted.worse <= counted.better or evidence.band(asked, counted, BAND_ALPHA)[0] <= asked.bound:
+    if counted.worse <= counted.better or band(asked, counted)[0] <= asked.bound:
         return None
     named = fault_of("disagreement", situation.counts, None)
     return f"disagreement: {percent(counted.rate or 0.0)} before the first step already ({named})"
