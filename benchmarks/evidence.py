@@ -1,6 +1,6 @@
 """Whether the evidence holds: simulated ramps, looked at after every sample, wrong no more often than is promised.
 
-    python -m benchmarks.evidence            # 20,000 ramps of each kind; 5 minutes
+    python -m benchmarks.evidence            # 20,000 ramps of each kind; 3 to 7 minutes
     python -m benchmarks.evidence --quick    # 400 of each, into var/benchmarks: seconds, shows that it works
 
 Nothing of it depends on how fast the machine is. It ends with an error where evidence was wrong more often than chance
