@@ -31,7 +31,7 @@ SAMPLES = 200  # pairs from which the worst are taken
 PICTURES = 12  # that go into a page; each has some 50 KB
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 # What is missed costs a caller more than what is marked twice.
-_WEIGHTS = {"missed": 5, "swapped": 4, "extra": 3, "misplaced": 2, "duplicate": 1}
+KIND_WEIGHTS: Mapping[str, int] = {"missed": 5, "swapped": 4, "extra": 3, "misplaced": 2, "duplicate": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Material:
     about: Mapping[str, str] = field(default_factory=lambda: _NOTHING)  # the words of `report_about`
     made_at: float = 0.0  # unix seconds
     labels: tuple[str, ...] = COCO_80  # by class id
+    drawn: bool = True  # both sides' boxes are in the pictures, as `drawing` leaves them
 
     @property
     def counts(self) -> Counts:
@@ -94,6 +95,7 @@ def report_of(material: Material) -> dict[str, Any]:
         "latency": report_figures.latency(counts, material.ramp),
         "disagreement": report_figures.disagreement(material.books, material.look, _fractions(material)),
         **report_figures.tables(counts, material.samples),
+        "drawn": material.drawn,
         "worst": [_worst(sample, material.pictures) for sample in material.samples],
     }
 
@@ -104,7 +106,7 @@ def worst(samples: Iterable[Sample]) -> tuple[Sample, ...]:
 
 
 def _gravity(sample: Sample) -> int:
-    return sum(_WEIGHTS.get(kind, 0) for kind in sample.kinds)
+    return sum(KIND_WEIGHTS.get(kind, 0) for kind in sample.kinds)
 
 
 def _of_ramp(samples: Iterable[Sample], ramp: Ramp | None) -> Sequence[Sample]:

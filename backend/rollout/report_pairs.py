@@ -29,9 +29,16 @@ def worst_pairs(report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str
     )
     if not shown:
         return ""
+    note = (
+        f"Solid lines: {report['names'][LEGACY]}. Dashed: {report['names'][TRITON]}. Thick: what the other side sees "
+        "otherwise."
+        if report["drawn"]
+        else "Red: a box that the other side does not have. Green: both have it."
+    )
+    kind = "grid" if report["drawn"] else "stack"
     return (
-        '<section><h2>Where they differ most</h2><p class="quiet">Red: a box that the other side does not have.'
-        f"</p>{shown}</section>"
+        f'<section><h2>Where they differ most</h2><p class="quiet">{escape(note)}</p>'
+        f'<div class="{kind}">{shown}</div></section>'
     )
 
 
@@ -47,27 +54,40 @@ def _that_fit(
 
 
 def _pair(pair: Mapping[str, Any], picture: bytes, number: int, report: Mapping[str, Any]) -> str:
-    names, label = report["names"], partial(_label, report["labels"])
     kinds = "".join(f'<span class="kind">{escape(kind)}</span>' for kind in pair["kinds"])
-    about = ", ".join(filter(None, (", ".join(pair["labels"]), f"camera {pair['camera']}", pair["light"])))
+    camera = f"camera {pair['camera']}" if pair["camera"] else ""
+    about = ", ".join(filter(None, (", ".join(pair["labels"]), camera, pair["light"])))
     data = base64.b64encode(picture).decode()
-    width, height = int(pair["width"]), int(pair["height"])
-    image = f'<image id="picture{number}" width="{width}" height="{height}" href="data:image/jpeg;base64,{data}"/>'
+    size = f'width="{int(pair["width"])}" height="{int(pair["height"])}"'
+    image = f'<image id="picture{number}" {size} href="data:image/jpeg;base64,{data}"/>'
+    shown = _drawn(pair, image, report) if report["drawn"] else _side_by_side(pair, image, number, report)
+    return f'<figure class="card pair"><figcaption>{kinds} {escape(about)}</figcaption>{shown}</figure>'
+
+
+def _drawn(pair: Mapping[str, Any], image: str, report: Mapping[str, Any]) -> str:
+    """The boxes are in the picture."""
+    said = (
+        f"{report['names'][side]}: {_said(pair[side], partial(_label, report['labels']))}" for side in SIDES
+    )
+    return f'<div class="one">{_half(image, pair, "; ".join(said))}</div>'
+
+
+def _side_by_side(pair: Mapping[str, Any], image: str, number: int, report: Mapping[str, Any]) -> str:
+    names, label = report["names"], partial(_label, report["labels"])
     boxes = {side: [box for box in pair[side] if len(box) >= 6][:SHOWN_BOXES] for side in SIDES}
     halves = []
     for side, other in _FACING:
         shown = image if side == LEGACY else f'<use href="#picture{number}"/>'
-        marked = _boxes(boxes[side], boxes[other], height, label)
-        title = f"What {names[side]} saw: {_said(boxes[side], label)}"
-        half = _half(shown + marked, width, height, title)
+        marked = _boxes(boxes[side], boxes[other], int(pair["height"]), label)
+        half = _half(shown + marked, pair, f"What {names[side]} saw: {_said(boxes[side], label)}")
         halves.append(f"<div><p>{escape(names[side])}</p>{half}</div>")
-    caption = f"<figcaption>{kinds} {escape(about)}</figcaption>"
-    return f'<figure class="card pair">{caption}<div class="two">{"".join(halves)}</div></figure>'
+    return f'<div class="two">{"".join(halves)}</div>'
 
 
-def _half(content: str, width: int, height: int, title: str) -> str:
+def _half(content: str, pair: Mapping[str, Any], title: str) -> str:
+    size = f"{int(pair['width'])} {int(pair['height'])}"
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg viewBox="0 0 {size}" role="img" xmlns="http://www.w3.org/2000/svg">'
         f"<title>{escape(title)}</title>{content}</svg>"
     )
 
@@ -98,7 +118,7 @@ def _same(one: Box, two: Box) -> bool:
 
 
 def _said(boxes: Sequence[Box], label: Label) -> str:
-    return ", ".join(label(box[5]) for box in boxes) or "nothing"
+    return ", ".join(label(box[5]) for box in boxes if len(box) >= 6) or "nothing"
 
 
 def _label(labels: Sequence[str], class_id: float) -> str:

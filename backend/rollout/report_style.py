@@ -47,6 +47,7 @@ svg .band { fill: var(--side1); fill-opacity: .2; } svg .middle { fill: none; st
 svg .bound { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 6 4; }
 svg .bar { fill: var(--side0); fill-opacity: .45; } svg .barpart { fill: var(--bad); }
 figure.pair { margin: 0 0 1rem; } .two { display: grid; grid-template-columns: 1fr 1fr; gap: .7rem; }
+.one svg { display: block; width: 100%; height: auto; border-radius: .4rem; }
 .two p { margin: 0 0 .2rem; font-size: .85rem; } .two svg { display: block; width: 100%; height: auto;
   border-radius: .4rem; background: #000; }
 figcaption { margin-bottom: .5rem; font-size: .92rem; }

@@ -19,6 +19,21 @@ def ended_by_signals() -> Iterator[None]:
 
 
 @contextmanager
+def asked_to_end(stop: Callable[[], None]) -> Iterator[None]:
+    """The first signal calls `stop`, so that all ends well; the next one ends the block as Ctrl-C does."""
+    came = []
+
+    def hear(*_: object) -> None:
+        came.append(True)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+        stop()
+
+    with _handled(hear):
+        yield
+
+
+@contextmanager
 def held() -> Iterator[Callable[[], bool]]:
     """No signal ends the block; the function says whether one came."""
     came = []

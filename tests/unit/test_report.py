@@ -271,7 +271,7 @@ def test_every_plot_is_well_formed_says_what_it_shows_and_has_a_table_beside_it(
     text = page(report_of(material()), {"a": sample_jpeg()})
     pictures = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
 
-    assert len(pictures) >= 6  # histogram, band, two kinds of bars, a pair
+    assert len(pictures) == 5  # histogram, band, two kinds of bars, a pair
     for picture in pictures:
         names = [child.tag.rpartition("}")[2] for child in ET.fromstring(picture)]
         assert names[0] == "title"
@@ -280,8 +280,16 @@ def test_every_plot_is_well_formed_says_what_it_shows_and_has_a_table_beside_it(
     assert text.count("<table>") >= text.count('class="plot"')
 
 
-def test_the_worst_pairs_picture_is_in_the_page_once_and_shown_for_both_sides():
+def test_a_picture_with_both_sides_drawn_in_it_is_shown_as_it_is():
     text = page(report_of(material()), {"a": sample_jpeg()})
+
+    assert text.count("data:image/jpeg") == 1
+    assert 'class="seen' not in text
+    assert "legacy: person; Triton: nothing" in text
+
+
+def test_a_bare_picture_is_in_the_page_once_and_shown_with_each_sides_boxes():
+    text = page(report_of(material(drawn=False)), {"a": sample_jpeg()})
 
     assert text.count("data:image/jpeg") == 1
     assert text.count('href="#picture0"') == 1

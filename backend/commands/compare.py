@@ -1,0 +1,147 @@
+"""`crossfade compare`: do legacy and Triton see the same in one's own footage? No production traffic is touched."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+from ai.core.detections import Thresholds
+from ai.core.errors import CrossfadeError
+from ai.core.labels import COCO_80
+from backend.commands.words import Commands, add, complain, tell
+from backend.comparing import outcome
+from backend.comparing.asking import Desks
+from backend.comparing.contenders import Contender
+from backend.comparing.errors import CannotCompare
+from backend.comparing.feed import Feed
+from backend.comparing.footage import Footage, open_footage
+from backend.comparing.house import Addresses, Given, opened
+from backend.comparing.outcome import Circumstances
+from backend.comparing.progress import Progress
+from backend.comparing.run import Comparing, InMemory
+from backend.comparing.tally import Tally
+from backend.comparing.worst import Worst
+from backend.rollout.report_about import parity_of
+from backend.settings import DETECTORS, Settings
+from backend.sides import LEGACY, TRITON
+from backend.stack.signals import asked_to_end, ended_by_signals
+
+AGREE, DIFFER, CANNOT = 0, 1, 2
+
+
+def add_words(commands: Commands) -> None:
+    compare = add(
+        commands, "compare", _compare, "do both sides see the same in your own footage? no traffic is touched",
+        "  crossfade compare --source pictures/                       legacy against Triton, both started for it\n"
+        "  crossfade compare --source gate.mp4 --every 25 --frames 500\n"
+        "  crossfade compare --source rtsp://10.0.0.7/stream --out report    ends after --frames, or by Ctrl-C\n"
+        "  crossfade compare --source pictures/ --a triton:yolo26_jpeg/1 --b triton:yolo26_jpeg/2\n"
+        "Exit status 0: they agree, or nothing speaks against it; 1: they differ; 2: it could not be compared.",
+    )  # fmt: skip
+    compare.add_argument(
+        "--source",
+        required=True,
+        metavar="DIR|VIDEO|RTSP",
+        help="a folder of pictures, a video file, a stream",
+    )
+    compare.add_argument("--detector", choices=DETECTORS, default="yolo26", help="(yolo26)")
+    compare.add_argument("--frames", type=_count, default=1000, metavar="N", help="at most so many (1000)")
+    compare.add_argument(
+        "--every", type=_count, default=1, metavar="N", help="of the footage, each N-th frame (1)"
+    )
+    for side, default in (("a", LEGACY), ("b", TRITON)):
+        words = f"legacy, triton, triton:MODEL or triton:MODEL/VERSION ({default})"
+        compare.add_argument(f"--{side}", default=default, metavar="SIDE", help=words)
+    compare.add_argument(
+        "--tolerance", type=_share, default=0.01, metavar="SHARE", help="of pictures that may differ (0.01)"
+    )
+    compare.add_argument(
+        "--out", type=Path, metavar="DIR", help="for report.html and report.json (var/compare/…)"
+    )
+    compare.add_argument("--json", action="store_true", help="the report as JSON instead of a summary")
+    compare.add_argument(
+        "--legacy-url", metavar="URL", help="a running legacy service, instead of one of our own"
+    )
+    compare.add_argument(
+        "--triton-url", metavar="URL", help="a running Triton: host:port of gRPC, or http://host:port"
+    )
+
+
+def _compare(args: argparse.Namespace, settings: Settings) -> int:
+    try:
+        return _compared(args, settings)
+    except CrossfadeError as error:
+        complain(f"crossfade compare: {error}")
+        return CANNOT
+
+
+def _compared(args: argparse.Namespace, settings: Settings) -> int:
+    """What can be wrong with the words is found before anything is started."""
+    a, b = (Contender.parse(text, args.detector, settings) for text in (args.a, args.b))
+    if a == b:
+        raise CannotCompare(f"--a and --b are both {a.name}: there is nothing to compare")
+    footage = open_footage(args.source, args.frames, args.every)
+    folder = _folder(args, settings)
+    given = Given(args.legacy_url, args.triton_url)
+    with ended_by_signals():
+        with opened(args.detector, (a, b), given, settings, complain) as addresses:
+            tally, worst, about = asyncio.run(_looked(args, settings, (a, b), footage, addresses))
+        report = outcome.write(folder, outcome.material_of(tally, worst, about))
+    tell(json.dumps(report, indent=1) if args.json else outcome.summary(report, folder))
+    return DIFFER if outcome.verdict_of(tally.answer) == "differ" else AGREE
+
+
+async def _looked(
+    args: argparse.Namespace, settings: Settings, sides: tuple[Contender, Contender], footage: Footage,
+    addresses: Addresses,
+) -> tuple[Tally, Worst, Circumstances]:  # fmt: skip
+    tally = Tally(args.detector, args.tolerance, settings.ramp_promote_alpha, settings.ramp_rollback_alpha)
+    worst = Worst(InMemory(), settings.image_limits)
+    feed, progress, began = Feed(footage), Progress(tally, footage.count, sys.stderr), time.monotonic()
+    with asked_to_end(feed.stop):
+        async with Desks(*sides, addresses, args.detector) as desks:
+            await Comparing(desks.of, tally, _thresholds(settings), worst, progress).run(feed)
+    progress.done()
+    return tally, worst, Circumstances(
+        {LEGACY: sides[0].name, TRITON: sides[1].name}, footage.name, footage.count, feed.was_stopped,
+        time.monotonic() - began, settings.triton_confidence_threshold,
+        parity_of(settings.crossfade_var / "parity", args.detector) if sides[0].side == LEGACY else {},
+    )  # fmt: skip
+
+
+def _folder(args: argparse.Namespace, settings: Settings) -> Path:
+    stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{args.detector}"
+    folder: Path = args.out or settings.crossfade_var / "compare" / stamp
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCompare(f"--out {folder} cannot be made: {error.strerror}") from error
+    return folder
+
+
+def _thresholds(settings: Settings) -> Thresholds:
+    known = settings.triton_class_thresholds
+    if unknown := sorted(set(known) - set(COCO_80)):
+        raise CannotCompare(f"TRITON_CLASS_THRESHOLDS: {unknown[0]!r} is no class")
+    by_class = {COCO_80.index(label): least for label, least in known.items()}
+    return Thresholds(settings.triton_confidence_threshold, by_class)
+
+
+def _count(text: str) -> int:
+    if not 1 <= (count := int(text)) <= 10_000_000:
+        raise ValueError
+    return count
+
+
+def _share(text: str) -> float:
+    if not 0 < (share := float(text)) < 1:
+        raise ValueError
+    return share
+
+
+_count.__name__ = "whole number from 1"  # argparse shows it
+_share.__name__ = "share between 0 and 1"

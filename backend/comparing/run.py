@@ -1,0 +1,140 @@
+"""The comparison itself: both sides are asked side by side, pairs are judged in the order of the pictures.
+
+    feed → both sides at once, a dozen pictures under way → the judge, in order → tally
+
+What is judged goes through the same judge and counts as a live pair does; only the clock of the cameras is left out:
+a picture proves something when what legacy sees has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ai.core.detections import Thresholds
+from ai.core.errors import BackendError, Refused
+from backend.comparing.asking import Desk
+from backend.comparing.errors import CannotCompare
+from backend.comparing.feed import Feed
+from backend.comparing.footage import Frame
+from backend.comparing.tally import Tally
+from backend.comparing.worst import Worst
+from backend.observe.events import Compared
+from backend.rollout.judging import PairJudge
+from backend.rollout.memory_store import MemoryStore
+from backend.rollout.pairs import Offer, Saw
+from backend.rollout.store import Store
+from backend.rollout.turns import Turns
+from backend.services.errors import code_of
+from backend.sides import LEGACY, SIDES, Side
+
+UNDER_WAY = 12  # pictures: enough for Triton's batches, and little memory
+MOST_FAILURES = 10  # of one side in a row: it is not there
+
+T = TypeVar("T")
+Outcome = Saw | BackendError
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A picture and what both sides answered."""
+
+    frame: Frame
+    outcomes: dict[Side, Outcome]
+
+
+class Comparing:
+    """Make it on the event loop that uses it."""
+
+    def __init__(
+        self, desks: Mapping[Side, Desk], tally: Tally, thresholds: Thresholds, worst: Worst, tell: Callable[[], None]
+    ) -> None:  # fmt: skip
+        self._desks = desks
+        self._tally = tally
+        self._thresholds = thresholds
+        self._judge = PairJudge(Turns(InMemory(), gap_s=0.0), worst, lambda _: "")
+        self._tell = tell
+        self._failures = dict.fromkeys(SIDES, 0)
+
+    async def run(self, feed: Feed) -> None:
+        """CannotCompare where the footage ends at once, or a side is not there."""
+        under_way: deque[asyncio.Task[Asked]] = deque()
+        try:
+            async for frame in feed.frames():
+                under_way.append(asyncio.create_task(self._ask_both(frame)))
+                if len(under_way) >= UNDER_WAY:
+                    await self._settle(await under_way.popleft())
+            while under_way:
+                await self._settle(await under_way.popleft())
+        finally:
+            feed.close()
+            for task in under_way:
+                task.cancel()
+            self._judge.close()
+
+    async def _ask_both(self, frame: Frame) -> Asked:
+        answers = await asyncio.gather(*(self._ask(side, frame) for side in SIDES))
+        return Asked(frame, dict(zip(SIDES, answers, strict=True)))
+
+    async def _ask(self, side: Side, frame: Frame) -> Outcome:
+        try:
+            return await self._desks[side].ask(frame)
+        except BackendError as error:
+            return error
+
+    async def _settle(self, asked: Asked) -> None:
+        legacy, triton = (asked.outcomes[side] for side in SIDES)
+        if isinstance(legacy, Refused) and isinstance(triton, Refused):
+            self._tally.refused()
+        else:
+            for side, outcome in asked.outcomes.items():
+                self._count(side, outcome)
+            self._tally.judged(await self._judged(asked.frame, legacy, triton))
+        self._tell()
+
+    async def _judged(self, frame: Frame, legacy: Outcome, triton: Outcome) -> Compared:
+        if isinstance(legacy, BackendError):
+            return Compared(self._tally.detector, "legacy_failed", frame.camera)
+
+        async def again() -> Saw | None:
+            second = await self._ask(LEGACY, frame)
+            return second if isinstance(second, Saw) else None
+
+        saw = triton if isinstance(triton, Saw) else None
+        return await self._judge.judge(self._offer(frame), legacy, saw, again)
+
+    def _offer(self, frame: Frame) -> Offer:
+        return Offer(
+            self._tally.detector,
+            frame.camera,
+            f"{frame.number}",
+            frame.image,
+            self._thresholds,
+            LEGACY,
+            {},
+            {},
+        )
+
+    def _count(self, side: Side, outcome: Outcome) -> None:
+        if isinstance(outcome, Saw):
+            self._failures[side] = 0
+            self._tally.answered(side, outcome)
+            return
+        self._tally.failed(side, code_of(outcome))
+        self._failures[side] += outcome.counts_against_backend
+        if self._failures[side] >= MOST_FAILURES:
+            who = self._desks[side].name
+            raise CannotCompare(f"{who} gave no answer to {MOST_FAILURES} pictures in a row: {outcome}")
+
+
+class InMemory:
+    """The cameras' turns, which live workers share by their store."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    async def __call__(self, work: Callable[[Store], T]) -> T:
+        return work(self._store)
