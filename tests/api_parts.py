@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -56,6 +57,11 @@ async def asked_in_process(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 class Running:
     app: FastAPI
     port: int
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def post(self, path: str, **what: Any) -> httpx.Response:
         return httpx.post(f"http://127.0.0.1:{self.port}{path}", timeout=30, trust_env=False, **what)
@@ -99,7 +105,8 @@ def running(settings: Settings, sides: dict[Any, FakeTransport]) -> Iterator[Run
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        yield Running(app, _port_of(server))
+        port = _port_of(server)
+        yield Running(app, port, server.servers[0].get_loop())
     finally:
         server.should_exit = True
         thread.join(20)

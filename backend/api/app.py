@@ -66,7 +66,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("POST", "/api/rollout/ramp", ramp.order, docs_rollout.RAMP_ORDER),
     ("DELETE", "/api/rollout/ramp", ramp.abort, docs_rollout.RAMP_ABORT),
     ("GET", "/api/rollout/report", report.report, docs_rollout.REPORT),
-    ("GET", "/api/rollout/events", events.events, docs_rollout.EVENTS),
+    ("GET", events.PATH, events.events, docs_rollout.EVENTS),
     ("GET", samples.PATH, samples.listed, docs_rollout.SAMPLES),
     ("DELETE", samples.PATH, samples.remove, docs_rollout.SAMPLES_REMOVE),
     ("GET", samples.PATH + "/{sample_id}.jpg", samples.picture, docs_rollout.SAMPLE_PICTURE),

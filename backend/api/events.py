@@ -26,6 +26,7 @@ from backend.api.parts import Parts
 
 logger = logging.getLogger(__name__)
 
+PATH = "/api/rollout/events"
 MOST_LISTENERS = 64
 POLL_S = 0.25
 HEARTBEAT_S = 10.0

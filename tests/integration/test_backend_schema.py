@@ -25,6 +25,7 @@ CHECKS = [
 OPERATIONS = [
     ("POST", "/api/detect"), ("POST", "/api/detect/batch"), ("POST", "/v1/vision/detection"),
     ("GET", "/health/ready"), ("GET", "/metrics"), ("GET", "/api/rollout"), ("POST", "/api/rollout/rollback"),
+    ("POST", "/api/rollout/ramp"), ("GET", "/api/rollout/history"), ("GET", "/api/rollout/report"),
 ]  # fmt: skip
 FAILING: dict[str, tuple[Callable[[], BackendError | Hang], int]] = {
     "away": (lambda: Unavailable("nobody listens"), 503),

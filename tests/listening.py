@@ -1,0 +1,52 @@
+"""A listener to what is new, for tests: server-sent events of a running API, one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.api_parts import VIEWER
+
+EVENTS = "/api/rollout/events"
+
+
+@dataclass
+class Told:
+    event: str
+    id: str
+    document: dict[str, Any]
+
+
+class Listening:
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer = answer
+        self.lines = answer.iter_lines()
+
+    def line(self, beginning: str) -> str:
+        """The next line that begins so."""
+        return next(line for line in self.lines if line.startswith(beginning))
+
+    def next(self, event: str = "") -> Told:
+        """The next event, of this kind if one is named."""
+        for number in self.lines:
+            if number.startswith("id: "):
+                kind = self.line("event: ").removeprefix("event: ")
+                told = Told(
+                    kind, number.removeprefix("id: "), json.loads(self.line("data: ")[len("data: ") :])
+                )
+                if event in ("", kind):
+                    return told
+        raise AssertionError("the stream ended")
+
+
+@contextmanager
+def listening(url: str, headers: dict[str, str] = VIEWER) -> Iterator[Listening]:
+    with httpx.stream("GET", url + EVENTS, headers=headers, timeout=30, trust_env=False) as answer:
+        if answer.status_code != httpx.codes.OK:
+            answer.read()
+        yield Listening(answer)
