@@ -47,7 +47,8 @@ class _Dropped(CrossfadeError):
 
 class Shadow:
     """Make it on the event loop that uses it. `is_available`: the breaker of that side of that detector is closed;
-    `may_touch`: the flags allow that side at all. Both are asked again right before each call."""
+    `may_touch`: the flags allow that side at all, and its connections do not rest. Both are asked again right before
+    each call."""
 
     def __init__(
         self,
@@ -100,7 +101,6 @@ class Shadow:
         if not all(worker.done() for worker in self._workers):
             drained = asyncio.gather(*(line.join() for line in self._lines.values()))
             await asyncio.wait((drained,), timeout=self._limits.close_s)
-            drained.cancel()
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)

@@ -352,10 +352,11 @@ async def test_with_triton_off_what_waits_for_legacy_is_dropped_as_well():
 
 
 async def test_what_waits_at_the_end_is_compared_while_there_is_time():
-    async with running() as house:
+    async with running(limits=replace(LIMITS, close_s=60.0)) as house:
         for _ in range(20):
             house.shadow.offer(OFFER)
-        await house.shadow.close()
+        async with asyncio.timeout(10):
+            await house.shadow.close()
         assert house.ends == ["same"] * 20
         house.shadow.offer(OFFER)
         assert house.ends[20:] == ["dropped closing"]
