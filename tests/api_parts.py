@@ -98,9 +98,11 @@ def read_answer(line: socket.socket) -> bytes:
 
 
 @contextmanager
-def running(settings: Settings, sides: dict[Any, FakeTransport]) -> Iterator[Running]:
+def running(settings: Settings, sides: dict[Any, FakeTransport], port: int = 0) -> Iterator[Running]:
     app = create_app(settings, sides)
-    config = uvicorn.Config(app, port=0, loop="uvloop", http="httptools", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, port=port, loop="uvloop", http="httptools", log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
 from backend.rollout.looks import Look, look_record
 from backend.rollout.store import Store
@@ -26,4 +27,9 @@ def keep_look(api: Running, look: Look) -> None:
         assert store.keep(look_record(look.detector), json.dumps(look.to_table()), LEADER)
         store.resign(LEADER)
 
-    asyncio.run_coroutine_threadsafe(api.app.state.parts.rollout.ask(keep), api.loop).result(30)
+    asked(api, keep)
+
+
+def asked(api: Running, work: Callable[[Store], object]) -> None:
+    """In the rollout's own thread, as everything that touches its store."""
+    asyncio.run_coroutine_threadsafe(api.app.state.parts.rollout.ask(work), api.loop).result(30)
