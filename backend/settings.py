@@ -57,7 +57,9 @@ class Settings(BaseSettings):
 
     # --- the rollout --------------------------------------------------------------------------------------
     rollout_key: Literal["request", "camera-quota"] = "request"
-    rollout_store: str = ""  # sqlite:///PATH or memory:; empty: crossfade.db in CROSSFADE_VAR
+    rollout_store: str = Field(
+        "", repr=False
+    )  # sqlite:///PATH, redis://… or memory:; empty: a file in CROSSFADE_VAR
     rollout_poll_s: Seconds = 0.1  # how often a worker looks whether the store changed
     rollout_env_poll_s: Seconds = 0.25  # … and whether .env did
     rollout_heartbeat_s: Seconds = 1.0
@@ -213,12 +215,17 @@ class Settings(BaseSettings):
             raise ValueError("must be shares between 0 and 1, such as 0.01,0.005,0.003")
         return value
 
-    @field_validator("rollout_store")
-    @classmethod
-    def _is_a_store(cls, value: str) -> str:
-        if value and value != "memory:" and not re.fullmatch(r"sqlite:///.+", value):
-            raise ValueError("must be sqlite:///PATH or memory:")
-        return value
+    @model_validator(mode="after")
+    def _has_a_store(self) -> Settings:
+        """Not the field's own validator: the line that pydantic makes of that shows the value, password and all."""
+        url = self.rollout_store
+        if not (url in ("", "memory:") or re.fullmatch(r"sqlite:///.+", url) or _is_redis(url)):
+            shown = "…" + url[url.rfind("@") :] if "@" in url else url
+            raise ValueError(
+                f"ROLLOUT_STORE={shown!r}: must be sqlite:///PATH, "
+                "redis[s]://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=NAME] or memory:"
+            )
+        return self
 
     @model_validator(mode="after")
     def _does_not_contradict_itself(self) -> Settings:
@@ -253,6 +260,22 @@ def read_settings(**overrides: Any) -> Settings:
 
 def _words(message: str) -> str:
     return message.removeprefix("Value error, ")
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("redis", "rediss")
+        and bool(parts.hostname)
+        and port != 0
+        and bool(re.fullmatch(r"(/\d{0,5})?", parts.path))
+        and bool(re.fullmatch(r"(prefix=[\w.:-]{1,100})?", parts.query))
+        and not parts.fragment
+    )
 
 
 def whole_environment() -> dict[str, str]:

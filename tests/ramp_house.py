@@ -142,6 +142,13 @@ class Crashing:
         self.after = False
         self.calls: list[str] = []
 
+    def now(self) -> float:
+        """It asks nobody."""
+        return self.store.now()
+
+    def subscribe(self, wake: object) -> None:
+        """Nobody is woken: every call is one that the test makes."""
+
     def __getattr__(self, name: str) -> Any:
         def called(*arguments: Any, **named: Any) -> Any:
             if self.away:

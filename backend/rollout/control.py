@@ -28,7 +28,7 @@ from backend.rollout.journal import Journal
 from backend.rollout.quota import Traffic
 from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import Beat, Change, LostUpdate, NotPossible, Store, StoreAway
-from backend.rollout.stores import open_store
+from backend.rollout.stores import open_store, store_name
 from backend.rollout.watch import Keeper
 from backend.settings import DETECTORS, ENV_FILE, Settings
 
@@ -71,6 +71,7 @@ class Rollout:
         self._trust_s = trust_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollout")
         self._watching: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()  # somebody wrote to the store
         self._confirmed = -1
         self._stopped = False
 
@@ -83,9 +84,10 @@ class Rollout:
         var = settings.crossfade_var
         beat_s = settings.rollout_heartbeat_s
         worker = Worker(worker_id, beat_s, settings.rollout_key, settings.legacy_enabled)
+        url = settings.store_url
         keeper = Keeper(
-            open_store(settings.store_url),
-            Journal(var / "rollout-history.jsonl"),
+            open_store(url),
+            Journal(var / "rollout-history.jsonl", store_name(url)),
             EnvironmentWatch(env_file, settings.rollout_env_poll_s),
             LastSeen(var / "run" / "rollout-environment.json"),
             worker,
@@ -102,6 +104,7 @@ class Rollout:
             await self.stop()
             raise
         await self._obey()
+        await self._in_thread(partial(self._keeper.subscribe, self._waker()))
         self._watching = asyncio.create_task(self._watch(), name="rollout")
 
     async def stop(self) -> None:
@@ -193,7 +196,23 @@ class Rollout:
                 await self._obey()
             except Exception:
                 logger.exception("the flags could not be looked at; what was obeyed stays")
-            await asyncio.sleep(self._poll_s)
+            await self._awaken()
+
+    async def _awaken(self) -> None:
+        """At the next look that is due, or when the store says that there is something to see."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), self._poll_s)
+        self._woken.clear()
+
+    def _waker(self) -> Callable[[], None]:
+        """From any thread, and after the end too."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._woken.set)
+
+        return wake
 
     async def _obey(self) -> None:
         """Confirmed at once, and not before it is obeyed: a rollback waits for it."""

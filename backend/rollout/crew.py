@@ -1,10 +1,13 @@
-"""The workers that share the flags: who is alive, what each obeys, and who of them publishes the cameras' list."""
+"""The workers that share the flags: who is alive, what each obeys, and the cameras' list, which their leader publishes.
+
+Who is alive is told by the store's clock, not by those of the machines.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -41,11 +44,10 @@ class Crew:
     `trust_s`: by then each one has been heard, or starts no attempt.
     """
 
-    def __init__(self, store: Store, worker: Worker, traffic: Traffic, now: Callable[[], float]) -> None:
+    def __init__(self, store: Store, worker: Worker, traffic: Traffic) -> None:
         self._store = store
         self._worker = worker
         self._traffic = traffic
-        self._now = now
         self._due_at = float("-inf")
         self._own_at: float | None = None  # our last beat
         self._whole_at = math.inf
@@ -54,7 +56,7 @@ class Crew:
     @property
     def live(self) -> tuple[Beat, ...]:
         """By name, as of the last look."""
-        oldest = self._now() - self._worker.life_s
+        oldest = self._store.now() - self._worker.life_s
         return tuple(beat for beat in self._seen if beat.at >= oldest)
 
     @property
@@ -69,12 +71,12 @@ class Crew:
         """Tell that this worker obeys `version`; the cameras' lists as they are published then."""
         by_quota = self._worker.key == "camera-quota"
         traffic = self._traffic.counted() if by_quota else {}
-        beat = Beat(self._worker.name, self._now(), version, traffic)
+        beat = Beat(self._worker.name, self._store.now(), version, traffic)
         self._recognise(self._store.beat(beat))
         self._own_at = beat.at
         self._due_at = time.monotonic() + self._worker.heartbeat_s
         self._seen = self._store.beats()
-        leads = by_quota and self.live[:1] and self.live[0].worker == self._worker.name
+        leads = by_quota and self._store.lead(self._worker.name, self._worker.life_s)
         return self._published(quotas) if leads else quotas
 
     def unconfirmed(self, version: int) -> tuple[str, ...]:

@@ -29,8 +29,6 @@ MAX_CHANGES = 10_000
 class MemoryStore:
     """Used from any number of threads: workers of a test share one."""
 
-    name = "memory:"
-
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.RLock()

@@ -34,10 +34,6 @@ class SqliteFile:
         self._identity: _Identity | None = None
         self._data_version: int | None = None
 
-    @property
-    def name(self) -> str:
-        return f"sqlite:///{self._path.resolve()}"
-
     def now(self) -> float:
         return self._clock()
 
@@ -94,7 +90,9 @@ class SqliteFile:
         db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last writes: the journal has them
+            db.execute(
+                "PRAGMA synchronous = NORMAL"
+            )  # a power cut may cost the last writes: the journal has them
             db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: pictures above all
             prepare(db)
         except BaseException:

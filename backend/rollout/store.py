@@ -128,10 +128,6 @@ class SampleLimits:
 
 
 class Store(Protocol):
-    @property
-    def name(self) -> str:
-        """Which one it is, for the journal and for people: its address without a user's name and password."""
-
     def changed(self) -> bool:
         """Whether `read` might answer something new; cheap enough for ten times a second."""
 

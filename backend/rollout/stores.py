@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ai.core.errors import BadSetting
 from backend.rollout.memory_store import MemoryStore
+from backend.rollout.redis_address import RedisAddress
 from backend.rollout.sqlite_store import SqliteStore
 from backend.rollout.store import Store
 
@@ -22,10 +23,18 @@ def open_store(url: str) -> Store:
     return MemoryStore()
 
 
+def store_name(url: str) -> str:
+    """Which one it is, for journals and for people: without a user's name and password."""
+    if url.startswith(REDIS):
+        return RedisAddress.of(url).name
+    if url.startswith(SQLITE):
+        return SQLITE + str(Path(url.removeprefix(SQLITE)).resolve())
+    return url
+
+
 def _redis(url: str) -> Store:
     try:
-        from backend.rollout.redis_address import RedisAddress  # noqa: PLC0415 - only a fleet needs the library
-        from backend.rollout.redis_store import RedisStore  # noqa: PLC0415
+        from backend.rollout.redis_store import RedisStore  # noqa: PLC0415 - only a fleet needs the library
     except ModuleNotFoundError as error:
         raise BadSetting(
             "ROLLOUT_STORE is a Redis, and the library for it is not installed: pip install 'crossfade[fleet]'"

@@ -7,7 +7,6 @@ again; one that is away leaves it in force. Everything here waits for files: it 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,19 +17,17 @@ from backend.rollout.crew import Crew, Worker
 from backend.rollout.environment import EnvironmentWatch, LastSeen
 from backend.rollout.flags import View
 from backend.rollout.journal import Journal
+from backend.rollout.patching import patched, require_served, words
 from backend.rollout.quota import Quota, Traffic
 from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import Change, LostUpdate, NotPossible, Store, StoreAway
-from backend.sides import LEGACY
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 TRIES = 50  # against others that change the flags at the same moment
-MAX_WORDS_CHARS = 500
 ENVIRONMENT = "environment"
-FIELDS = ("enabled", "fraction", "shadow", "overrides", "pins", "pins_suspended")
 
 
 class Keeper:
@@ -42,15 +39,13 @@ class Keeper:
         last_seen: LastSeen,
         worker: Worker,
         traffic: Traffic,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._journal = journal
         self._environment = environment
         self._last_seen = last_seen
         self._worker = worker
-        self.crew = Crew(store, worker, traffic, now)
-        self._now = now
+        self.crew = Crew(store, worker, traffic)
         self._known: Change | None = None
         self._state: RolloutState | None = None  # of what is known
         self._owed: Change | None = None  # a rollback that the store has not heard of
@@ -119,11 +114,17 @@ class Keeper:
         return self._known if self._known and self._known.version > stored.version else stored
 
     def _first(self) -> Change:
+        """What this machine's store before held, or what the environment says."""
+        brought: Change | None = None
+        with self._complaining("the journal cannot be read"):
+            brought = self._journal.newest_of_the_store_before()
+        if brought:
+            return brought
         said = self._environment.said
         unsaid = 0.0 if self._worker.legacy_enabled else 1.0
         fraction = unsaid if said.fraction is None else said.fraction
         state = RolloutState(version=1, fraction=fraction, shadow=said.shadow or 0.0)
-        return Change.made(None, state, who=ENVIRONMENT, reason="first start", at=self._now())
+        return Change.made(None, state, who=ENVIRONMENT, reason="first start", at=self._store.now())
 
     def _know(self, change: Change) -> None:
         if self._known == change:
@@ -142,15 +143,15 @@ class Keeper:
     # --- changing -----------------------------------------------------------------------------------------
 
     def change(self, patch: Mapping[str, Any], *, who: str, reason: str, version: int | None) -> Change:
-        def patched(current: RolloutState) -> RolloutState:
+        def altered(current: RolloutState) -> RolloutState:
             if version is not None and version != current.version:
                 raise LostUpdate(current)
-            after = _patched(current, patch).changed_by_hand(current, who, self._now())
+            after = patched(current, patch).changed_by_hand(current, who, self._store.now())
             self._require_possible(after)
             return after
 
         with self._renewing():
-            return self._change(patched, who, reason)
+            return self._change(altered, who, reason)
 
     def step(
         self,
@@ -218,9 +219,9 @@ class Keeper:
         return Change.made(
             before,
             replace(after, version=before.version + 1),
-            who=_words(who),
-            reason=_words(reason),
-            at=self._now(),
+            who=words(who),
+            reason=words(reason),
+            at=self._store.now(),
             figures=figures,
         )
 
@@ -243,27 +244,15 @@ class Keeper:
     def _obey_environment(self, patch: Mapping[str, float]) -> None:
         if not patch:
             return
-        words = ", ".join(f"{name} is {share:g} there now" for name, share in patch.items())
+        there = ", ".join(f"{name} is {share:g} there now" for name, share in patch.items())
         try:
-            self.change(patch, who=ENVIRONMENT, reason=words, version=None)
+            self.change(patch, who=ENVIRONMENT, reason=there, version=None)
         except NotPossible as error:
-            logger.warning("the environment's %s is not obeyed: %s", words, error)
+            logger.warning("the environment's %s is not obeyed: %s", there, error)
 
     def _require_possible(self, state: RolloutState) -> None:
-        if self._worker.legacy_enabled:
-            return
-        short = {"fraction": state.fraction} | {
-            f"the override of {name}": f for name, f in state.overrides.items()
-        }
-        for name, fraction in short.items():
-            if fraction < 1:
-                raise NotPossible(
-                    f"LEGACY_ENABLED=false leaves {1 - fraction:.0%} of the requests to nobody: "
-                    f"{name} is {fraction:g} and must be 1 then."
-                )
-        for camera, side in state.pins.items():
-            if side == LEGACY:
-                raise NotPossible(f"LEGACY_ENABLED=false: camera {camera!r} cannot be pinned to legacy.")
+        if not self._worker.legacy_enabled:
+            require_served(state)
 
     def ask(self, work: Callable[[Store], T]) -> T:
         """Whatever else is kept beside the flags."""
@@ -279,9 +268,14 @@ class Keeper:
     def history(self, limit: int) -> tuple[Change, ...]:
         return self._store.history(limit)
 
+    def subscribe(self, wake: Callable[[], None]) -> None:
+        with suppress(StoreAway):
+            self._store.subscribe(wake)
+
     def close(self) -> None:
         with suppress(StoreAway):
             self._store.forget(self._worker.name)
+            self._store.resign(self._worker.name)
         self._store.close()
 
     # --- what is obeyed -----------------------------------------------------------------------------------
@@ -323,15 +317,3 @@ def _readable(change: Change) -> RolloutState:
     except InvalidState as error:
         raise StoreAway(f"The store holds a state that cannot be obeyed: {error}.") from error
     raise StoreAway(f"The store's version {change.version} holds a state of version {change.state.version}.")
-
-
-def _patched(state: RolloutState, patch: Mapping[str, Any]) -> RolloutState:
-    for name in patch:
-        if name not in FIELDS:
-            raise InvalidState(f"{name} is not of the flags; they are {', '.join(FIELDS)}")
-    return RolloutState.from_table(state.to_table() | dict(patch))
-
-
-def _words(text: str) -> str:
-    """Whatever a caller wrote, as every store can keep it."""
-    return text.encode("utf-8", "replace").decode()[:MAX_WORDS_CHARS]
