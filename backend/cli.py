@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ai.core.errors import CrossfadeError
 from backend import doctor
-from backend.commands import compare, detect, machine, ramp, rollout, stack
+from backend.commands import compare, detect, machine, ramp, rollout, stack, store
 from backend.commands.words import Command
 from backend.settings import read_settings
 
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="crossfade COMMAND --help says more. What can be set by environment and .env: README.md",
     )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (stack, detect, rollout, ramp, compare, machine):
+    for group in (stack, detect, rollout, ramp, store, compare, machine):
         group.add_words(commands)
     return parser
 

@@ -18,7 +18,7 @@ from ai.core.errors import BadSetting, CrossfadeError
 from ai.triton.embedded import record, wheel
 from ai.triton.embedded.settings import EmbeddedSettings
 from ai.triton.embedded.settings import read_settings as read_embedded
-from backend.rollout.stores import open_store
+from backend.rollout.stores import REDIS, open_store, store_name
 from backend.settings import ENV_FILE, Settings, read_settings
 from backend.stack import health
 from backend.stack.journal import Journal
@@ -247,6 +247,9 @@ def shared_memory(patient: Patient) -> Iterator[Finding]:
 
 def store(patient: Patient) -> Iterator[Finding]:
     url = patient.settings.store_url
+    if url.startswith(REDIS):
+        yield from _redis(url)
+        return
     file = Path(url.removeprefix("sqlite:///"))
     if url == "memory:" or not file.exists():
         words = (
@@ -271,6 +274,17 @@ def store(patient: Patient) -> Iterator[Finding]:
         )
     finally:
         opened.close()
+
+
+def _redis(url: str) -> Iterator[Finding]:
+    try:
+        opened = open_store(url)
+        change = opened.read().change
+        opened.close()
+        about = f"flags at version {change.version}" if change else "no flags yet"
+        yield Finding("store", "OK", f"{store_name(url)}, {about}")
+    except CrossfadeError as error:
+        yield Finding("store", "FAIL", str(error), "see whether that Redis runs, and what ROLLOUT_STORE says")
 
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (

@@ -10,7 +10,7 @@ from typing import Any
 
 from backend.rollout.books import Counts
 from backend.rollout.quota import Quota
-from backend.rollout.store import MAX_TURNS, Beat, Change, Sample, SampleLimits, Snapshot, StoreAway, Turn
+from backend.rollout.store import MAX_TURNS, Beat, Change, HasContent, Sample, SampleLimits, Snapshot, Turn
 from backend.rollout.store_dump import (
     Kept,
     KeptBook,
@@ -214,7 +214,7 @@ class MemoryStore:
         kept = [kept_of(row) for row in rows]
         with self._lock:
             if self._changes:
-                raise StoreAway("The store has content already; it stays as it is.")
+                raise HasContent("The store has content already; it stays as it is.")
             for one in kept:
                 self._put(one)
         self._wake()

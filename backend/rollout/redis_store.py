@@ -17,7 +17,7 @@ from backend.rollout.redis_client import Word
 from backend.rollout.redis_evidence import RedisEvidence
 from backend.rollout.redis_samples import RedisSamples
 from backend.rollout.redis_scripts import BEAT, FILL, PUBLISH, WRITE
-from backend.rollout.store import Beat, Change, Snapshot, StoreAway
+from backend.rollout.store import Beat, Change, HasContent, Snapshot, StoreAway
 from backend.rollout.store_dump import (
     Kept,
     KeptBook,
@@ -149,8 +149,8 @@ class RedisStore(RedisEvidence, RedisSamples):
         if changes and not self._run(FILL, _FLAGS, uuid4().hex, READER, self._channel, *changes):
             raise self._has_content()
 
-    def _has_content(self) -> StoreAway:
-        return StoreAway(f"The store {self.name} has content already; it stays as it is.")
+    def _has_content(self) -> HasContent:
+        return HasContent(f"The store {self.name} has content already; it stays as it is.")
 
     def _put(self, kept: Kept) -> None:
         match kept:

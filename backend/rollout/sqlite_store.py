@@ -10,7 +10,7 @@ from typing import Any
 from backend.rollout.quota import Quota
 from backend.rollout.sqlite_evidence import SqliteEvidence, put_turn
 from backend.rollout.sqlite_samples import SqliteSamples, forget_old_samples, put_sample
-from backend.rollout.store import Beat, Change, Snapshot, StoreAway
+from backend.rollout.store import Beat, Change, HasContent, Snapshot
 from backend.rollout.store_dump import (
     Kept,
     KeptBook,
@@ -107,7 +107,7 @@ class SqliteStore(SqliteEvidence, SqliteSamples):
     def load(self, rows: Iterable[Mapping[str, Any]]) -> None:
         with self._transaction("IMMEDIATE") as db:
             if db.execute("SELECT 1 FROM changes LIMIT 1").fetchone():
-                raise StoreAway(f"The store {self._path} has content already; it stays as it is.")
+                raise HasContent(f"The store {self._path} has content already; it stays as it is.")
             for row in rows:
                 _put(db, kept_of(row))
 

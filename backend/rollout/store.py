@@ -23,6 +23,10 @@ class StoreAway(CrossfadeError):
     """The store cannot be read or written. What is obeyed meanwhile is the last state that was seen."""
 
 
+class HasContent(StoreAway):
+    """A whole store can be loaded only where there is none."""
+
+
 class LostUpdate(CrossfadeError):
     """Somebody else changed the flags since the caller looked."""
 
@@ -211,6 +215,6 @@ class Store(Protocol):
         """Everything that lasts, a row at a time, the same words from every kind of store; no lease, no heartbeats."""
 
     def load(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """What `dump` gave, into a store without content; StoreAway where it has some."""
+        """What `dump` gave, into a store without content; HasContent where it has some."""
 
     def close(self) -> None: ...

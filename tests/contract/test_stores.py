@@ -16,7 +16,7 @@ from backend.rollout import memory_store, redis_evidence, sqlite_evidence
 from backend.rollout.memory_store import MemoryStore
 from backend.rollout.quota import Quota, Seen
 from backend.rollout.state import RolloutState
-from backend.rollout.store import Beat, Change, Sample, SampleLimits, Store, StoreAway, Turn
+from backend.rollout.store import Beat, Change, HasContent, Sample, SampleLimits, Store, StoreAway, Turn
 from backend.rollout.store_words import sample_text
 from backend.rollout.stores import open_store
 from tests.redis_server import RedisServer, needs_redis, running_redis
@@ -363,7 +363,7 @@ class TestAsAWhole:
     def test_a_store_with_content_loads_nothing(self, opener: Opener) -> None:
         store = opener()
         store.write(change(1), None)
-        with pytest.raises(StoreAway, match="has content"):
+        with pytest.raises(HasContent, match="has content"):
             store.load(
                 [{"row": "change"} | change(2).to_table(), {"row": "record", "name": "a", "text": "b"}]
             )

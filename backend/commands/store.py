@@ -1,0 +1,65 @@
+"""`crossfade store`: what the workers agree on, kept in a file and brought back. It asks no backend."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backend.commands.words import Commands, add, tell
+from backend.rollout.backup import Backup, BadBackup, back_up, restore
+from backend.rollout.patching import require_served
+from backend.rollout.store import Store
+from backend.rollout.stores import open_store, store_name
+from backend.settings import Settings
+
+
+def add_words(commands: Commands) -> None:
+    store = commands.add_parser("store", help="what the workers agree on: keep it in a file, bring it back")
+    what = store.add_subparsers(required=True, metavar="WHAT")
+    keep = add(what, "backup", _backup, "write all of it into a file: flags, history, evidence, pictures",
+               "The file is for this user only: it holds the pictures of pairs that differ.\n"
+               "  crossfade store backup crossfade-$(date +%F).jsonl")  # fmt: skip
+    keep.add_argument("file", type=Path)
+    keep.add_argument("--force", action="store_true", help="replace a file that is there")
+    back = add(what, "restore", _restore, "bring back what a backup holds, from any kind of store to any",
+               "The state of the file becomes a change that every worker obeys. An empty store gets the\n"
+               "rest as well; where there is content, it stays. A ramp that was on comes back paused,\n"
+               "and measures anew.")  # fmt: skip
+    back.add_argument("file", type=Path)
+
+
+def _backup(args: argparse.Namespace, settings: Settings) -> int:
+    with _store_of(settings) as store:
+        rows = back_up(store, args.file, store_name(settings.store_url), force=args.force)
+    tell(f"{args.file}: {rows} rows of {store_name(settings.store_url)}")
+    return 0
+
+
+def _restore(args: argparse.Namespace, settings: Settings) -> int:
+    backup = Backup.read(args.file)
+    if not settings.legacy_enabled:
+        require_served(backup.newest.state)
+    with _store_of(settings) as store:
+        change = restore(store, backup, getpass.getuser())
+    paused = [name for name, ramp in change.state.ramps.items() if ramp.is_on]
+    tell(
+        f"{store_name(settings.store_url)}: the flags are as they were on {backup.when} (version {change.version}): "
+        f"Triton {'on' if change.state.enabled else 'off'}, fraction {change.state.fraction:.2%}"
+    )
+    if paused:
+        tell(f"paused: the ramp of {', '.join(paused)}; crossfade ramp resume goes on")
+    return 0
+
+
+@contextmanager
+def _store_of(settings: Settings) -> Iterator[Store]:
+    if settings.store_url == "memory:":
+        raise BadBackup("ROLLOUT_STORE=memory: is a worker's own; from outside there is nothing to see.")
+    store = open_store(settings.store_url)
+    try:
+        yield store
+    finally:
+        store.close()
