@@ -75,7 +75,9 @@ class Settings(BaseSettings):
     shadow_samples_bytes: int = Field(64 * _MIB, ge=1024)
     shadow_samples_age_s: float = Field(7 * 86_400.0, gt=0, le=366 * 86_400)
     evidence_camera_gap_s: float = Field(5.0, ge=0, le=3600)  # a camera proves something again after this
-    evidence_latency_gap_s: float = Field(1.0, ge=0, le=3600)  # … and a worker's clock
+    evidence_latency_gap_s: float = Field(
+        5.0, ge=0, le=3600
+    )  # between two times of a side that count, of each worker
     evidence_flush_s: Seconds = 1.0  # how often a worker adds what it counted to the store
     ramp_steps: Shares = (0.1, 0.25, 0.5, 0.75, 1.0)
     ramp_disagreement: Shares = (
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     )  # at most, at each step; the last one goes on
     ramp_errors: Share = 0.001  # at most, of the requests decided for Triton
     ramp_slow: Share = 0.07  # at most, slower than legacy's p95 was
+    ramp_fresh: Share = 0.1  # at most, slower than 19 fresh ones of legacy; 0.05 where the sides are equal
     ramp_step_samples: Count = 100  # a step takes so many evidence samples at least …
     ramp_step_s: float = Field(600.0, ge=0, le=31 * 86_400)  # … and so long
     ramp_baseline_times: int = Field(400, ge=59, le=100_000)  # of legacy, from which its p95 is bounded

@@ -119,11 +119,11 @@ def _bursts() -> Iterator[Scenario]:
         "bursts, every request", LATENCY, partial(waves, how=Bursts(), gap_s=0.0), "breaks", "breaks"
     )
     slow = partial(waves, how=Bursts(wave_s=10.0), gap_s=1.0)
-    yield Scenario("waves of 10 s", LATENCY, slow, "no", "no")
+    yield Scenario("waves of 10 s, 1 s apart", LATENCY, slow, "no", "no")
     equal = partial(bursts, samples=1000, limit=float(norm.isf(0.025)), how=Bursts(wave_s=10.0), gap_s=1.0)
-    yield Scenario("waves of 10 s, sides equal", LATENCY, equal, None, "no")
-    apart = partial(bursts, samples=1000, limit=float(norm.isf(0.025)), how=Bursts(wave_s=10.0), gap_s=20.0)
-    yield Scenario("waves of 10 s, sides equal, 20 s apart", LATENCY, apart, None)
+    yield Scenario("waves of 10 s, sides equal, 1 s apart", LATENCY, equal, None, "no")
+    apart = partial(bursts, samples=1000, limit=float(norm.isf(0.025)), how=Bursts(wave_s=10.0), gap_s=5.0)
+    yield Scenario("waves of 10 s, sides equal, 5 s apart", LATENCY, apart, None)
 
 
 def _drops() -> Iterator[Scenario]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from backend.rollout import evidence
-from backend.rollout.books import FRESH_LEGACY, Counts, times
+from backend.rollout.books import Counts, times
 from backend.rollout.evidence import Asked, Counted, Starts
 from backend.rollout.looks import QUESTIONS, Answer, Look, Question
 from backend.rollout.ramps import Ramp
@@ -26,6 +26,7 @@ class Policy:
     disagreement: tuple[float, ...]
     errors: float
     slow: float
+    fresh: float
     step_samples: int
     step_s: float
     baseline_times: int
@@ -41,7 +42,7 @@ class Policy:
     def bound(self, question: Question, step: int) -> float:
         if question == "disagreement":
             return self.disagreement[min(max(step, 0), len(self.disagreement) - 1)]
-        return {"errors": self.errors, "latency": self.slow, "fresh": 1 / (FRESH_LEGACY + 1)}[question]
+        return {"errors": self.errors, "latency": self.slow, "fresh": self.fresh}[question]
 
 
 def asked_of(question: Question, step: int, policy: Policy) -> Asked:

@@ -54,7 +54,7 @@ class Orders:
         dry_run: bool = False,
         force: bool = False,
     ) -> RolloutState:
-        """From the first step over what Triton gets now; `force` needs a reason, and asks for no certificate."""
+        """From the last step that Triton has already, or the first one; `force` needs a reason, and asks for no certificate."""
         self._require_startable(reason, force)
         standings = await self._standings(detector)
         planned = Ramp(
@@ -208,9 +208,9 @@ def _gates(gates: Sequence[float]) -> tuple[float, ...]:
 
 
 def _step_before(steps: Sequence[float], fraction: float, name: str) -> int:
-    """The index of the last step that Triton has already, so that a later step keeps its own bounds."""
+    """Before the last step that Triton has already: what was given by hand is earned first."""
     if fraction >= steps[-1]:
         raise NotPossible(
             f"Triton has {percent(fraction)} of {name} already, and the last step is {percent(steps[-1])}."
         )
-    return sum(step <= fraction for step in steps) - 1
+    return max(-1, sum(step <= fraction for step in steps) - 2)

@@ -71,10 +71,15 @@ class TestStart:
         assert state.ramps["rtdetr"] == first
         assert state.ramps["yolo26"].is_on
 
-    async def test_what_triton_has_already_is_the_step_before_the_first(self, crew: Crew) -> None:
-        await put(crew, fraction=0.3)
+    @pytest.mark.parametrize(
+        ("given", "first"), [(0.0, 0.1), (0.05, 0.1), (0.1, 0.1), (0.3, 0.25), (0.75, 0.75)]
+    )
+    async def test_what_was_given_by_hand_is_earned_first(
+        self, crew: Crew, given: float, first: float
+    ) -> None:
+        await put(crew, fraction=given)
         ramp = (await crew.start()).ramps["yolo26"]
-        assert ramp.steps[ramp.step + 1] == 0.5
+        assert ramp.steps[ramp.step + 1] == first
 
     async def test_steps_gates_and_dry_run_are_the_callers(self, crew: Crew) -> None:
         ramp = (await crew.start(steps=[0.2, 0.6], gates=[0.6], dry_run=True)).ramps["yolo26"]
