@@ -122,7 +122,7 @@ def test_status_tells_each_part_and_where_the_rollout_stands(stack):
     told = json.loads(stack.run("status", "--json").stdout)
     assert told["well"] is True
     assert [part["name"] for part in told["parts"]] == list(PARTS)
-    assert told["rollout"]["shadow"] == 0.0
+    assert told["rollout"]["shadow"] == 0.1
 
 
 @pytest.mark.parametrize("side", ["legacy", "triton"])
@@ -175,6 +175,27 @@ def test_the_rollout_is_changed_acknowledged_and_rolled_back(stack):
     assert "fraction 0.1 → 0.5" in history[4]
     assert "admin" in history[0]
     assert "now       yolo26 0.00%" in stack.run("rollout", "show").stdout
+
+
+def test_a_ramp_is_started_followed_and_aborted(stack):
+    """On the real store, led by the real backend: its last look is what `watch` tells."""
+    refused = stack.run("ramp", "start", "--detector", "yolo26")
+    assert refused.returncode == 1
+    assert "certificate" in refused.stderr
+    started = stack.run("ramp", "start", "--detector", "yolo26", "--force", "--reason", "a try", "--dry-run")
+    assert started.returncode == 0, started.stderr
+    deadline = time.monotonic() + 30
+    while json.loads(stack.run("ramp", "show", "--json").stdout)["ramps"]["yolo26"]["look"] is None:
+        assert time.monotonic() < deadline, "nobody looks at the ramp"
+    watched = stack.run("ramp", "watch", "--once")
+    assert watched.returncode == 0
+    assert watched.stdout.startswith("yolo26: baseline, dry run: ")
+    assert "not looked at yet" not in watched.stdout
+    assert stack.run("ramp", "abort", "--reason", "enough").returncode == 0
+    assert stack.run("ramp", "watch").returncode == 1
+    report = stack.var / "report.html"
+    assert stack.run("rollout", "report", "--detector", "yolo26", "--html", str(report)).returncode == 0
+    assert "aborted by admin" in report.read_text()
 
 
 def test_a_change_without_the_right_key_is_refused_in_words(stack):
