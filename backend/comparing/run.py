@@ -70,7 +70,7 @@ class Comparing:
             while under_way:
                 await self._settle(await under_way.popleft())
         finally:
-            feed.close()
+            await feed.close()
             for task in under_way:
                 task.cancel()
             self._judge.close()

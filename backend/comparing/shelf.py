@@ -7,7 +7,7 @@ neither copied nor changed: what a Triton that fails sets aside is a link.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ai.triton.stored import versions
@@ -48,12 +48,20 @@ def _version(folder: Path, one: Contender) -> int:
 
 
 def _link(place: Path, folder: Path, number: int) -> None:
-    place.mkdir(exist_ok=True)
+    """Folders of our own, links in them; only configurations are written anew, since they name their model."""
+    version = place / str(number)
+    version.mkdir(parents=True)
+    _link_all(version, folder / str(number))
+    _link_all(place, folder, but=lambda name: name.isdigit())
     own = folder / str(number) / versions.CONFIG
     config = (own if own.is_file() else folder / versions.CONFIG).read_text()
-    (place / versions.CONFIG).write_text(_NAME.sub(f'name: "{place.name}"', config, count=1))
+    for one in {place, version} if own.is_file() else {place}:
+        (one / versions.CONFIG).write_text(_NAME.sub(f'name: "{place.name}"', config, count=1))
+
+
+def _link_all(place: Path, folder: Path, but: Callable[[str], bool] = lambda _: False) -> None:
     for path in folder.iterdir():
-        if path.name == str(number) or not (path.name.isdigit() or path.name == versions.CONFIG):
+        if path.name != versions.CONFIG and not but(path.name):
             (place / path.name).symlink_to(path.resolve())
 
 

@@ -85,7 +85,7 @@ def report_of(material: Material) -> dict[str, Any]:
         "detector": material.detector,
         "made_at": material.made_at,
         "names": {side: material.about.get(f"name.{side}", NAMES[side]) for side in SIDES},
-        "labels": list(material.labels),
+        "labels": _labels(material),
         "about": dict(material.about),
         "verdict": report_criteria.verdict(material.ramp, material.look, material.about),
         "ramp": material.ramp.to_table() if material.ramp else None,
@@ -98,6 +98,13 @@ def report_of(material: Material) -> dict[str, Any]:
         "drawn": material.drawn,
         "worst": [_worst(sample, material.pictures) for sample in material.samples],
     }
+
+
+def _labels(material: Material) -> dict[str, str]:
+    """Of the classes in the worst pairs, by their id."""
+    boxes = (box for one in material.samples for box in (*one.legacy, *one.triton) if len(box) >= 6)
+    ids = sorted({int(box[5]) for box in boxes})
+    return {str(number): material.labels[number] for number in ids if 0 <= number < len(material.labels)}
 
 
 def worst(samples: Iterable[Sample]) -> tuple[Sample, ...]:

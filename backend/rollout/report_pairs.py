@@ -121,6 +121,5 @@ def _said(boxes: Sequence[Box], label: Label) -> str:
     return ", ".join(label(box[5]) for box in boxes if len(box) >= 6) or "nothing"
 
 
-def _label(labels: Sequence[str], class_id: float) -> str:
-    number = int(class_id)
-    return labels[number] if 0 <= number < len(labels) else f"class {number}"
+def _label(labels: Mapping[str, str], class_id: float) -> str:
+    return labels.get(str(int(class_id)), f"class {int(class_id)}")
