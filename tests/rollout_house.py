@@ -9,16 +9,18 @@ from typing import Any
 
 from backend.observe.events import Event
 from backend.rollout.control import Rollout
-from backend.rollout.sqlite_store import SqliteStore
+from backend.rollout.stores import open_store
 from backend.settings import Settings
 
 PATIENCE_S = 30.0  # SQLite itself tries for 10 s where files vanish under several connections
 
 
 class House:
-    """A machine: its var, its .env, and workers that are started on it."""
+    """A machine: its var, its .env, and workers that are started on it. Its store is a file, or where a URL says."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, store_url: str = "") -> None:
+        tmp_path.mkdir(exist_ok=True)
+        self.store_url = store_url
         self.var = tmp_path / "var"
         self.env = tmp_path / ".env"
         self.db = self.var / "crossfade.db"
@@ -32,6 +34,7 @@ class House:
 
     def worker(self, name: str = "a", **settings: Any) -> Rollout:
         quick = {"rollout_poll_s": 0.01, "rollout_env_poll_s": 0.01, "rollout_heartbeat_s": 0.1} | settings
+        quick = {"rollout_store": self.store_url} | quick
         made = Settings(_env_file=None, crossfade_var=self.var, **quick)  # type: ignore[call-arg]
         rollout = Rollout.opened(made, self.events.append, name, self.env)
         self._workers.append(rollout)
@@ -60,7 +63,7 @@ class House:
         self.db.unlink()
 
     def who(self) -> list[str]:
-        store = SqliteStore(self.db)
+        store = open_store(self.store_url or f"sqlite:///{self.db}")
         try:
             return [change.who for change in reversed(store.history(100))]
         finally:

@@ -201,7 +201,8 @@ class Rollout:
     async def _awaken(self) -> None:
         """At the next look that is due, or when the store says that there is something to see."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), self._poll_s)
+            async with asyncio.timeout(self._poll_s):
+                await self._woken.wait()
         self._woken.clear()
 
     def _waker(self) -> Callable[[], None]:
