@@ -62,7 +62,7 @@ def histogram(
         return ""
     axis = _Axis.logarithmic(bins[0].low, bins[-1].high)
     top = max(max(pair) for pair in shares) * 1.12
-    parts = [_frame(top, lambda share: f"{share:.0%}")]
+    parts = [_frame(top, lambda share: f"{100 * share:.3g} %")]
     for side in (0, 1):
         heights = [pair[side] for pair in shares]
         if any(heights):
@@ -88,7 +88,7 @@ def band(points: Sequence[BandPoint], bound: float | None, title: str, words: Wo
     edge += [f"{axis.x(p.at):.1f},{level.y(p.low):.1f}" for p in reversed(shown)]
     line = " ".join(f"{axis.x(p.at):.1f},{level.y(p.middle):.1f}" for p in shown)
     parts = [
-        _frame(top, lambda rate: f"{rate:.2%}", low),
+        _frame(top, lambda rate: f"{100 * rate:.3g} %", low),
         f'<polygon class="band" points="{" ".join(edge)}"/>',
     ]
     if bound is not None:
@@ -210,11 +210,11 @@ def _mark(mark: Mark, axis: _Axis) -> str:
 
 def _frame(top: float, words: Words, low: float = 0.0) -> str:
     level, lines = _Level(low, top), []
-    for number in range(_GRID_LINES + 1):
-        value = low + (top - low) * number / _GRID_LINES
-        y = level.y(value)
+    step = _nice((top - low) / _GRID_LINES)
+    for number in range(math.ceil(low / step), math.floor(top / step) + 1):
+        y = level.y(number * step)
         lines.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        lines.append(_text(_LEFT - 6, y + 4, words(value), "end", "quietword"))
+        lines.append(_text(_LEFT - 6, y + 4, words(number * step), "end", "quietword"))
     return "".join(lines)
 
 

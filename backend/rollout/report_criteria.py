@@ -13,6 +13,7 @@ from backend.rollout.books import Counts, quantile_s, times
 from backend.rollout.evidence import Counted
 from backend.rollout.looks import Answer, Look, Question
 from backend.rollout.ramps import Ramp
+from backend.rollout.report_words import percent, surely
 from backend.sides import LEGACY, TRITON
 
 Verdict = Literal["met", "not met", "not known here"]
@@ -163,7 +164,7 @@ def _answer(look: Look | None, question: Question) -> Answer | None:
 def _band(answer: Answer | None) -> str:
     if answer is None or answer.rate is None or answer.low is None or answer.high is None:
         return ""
-    return f"disagreement {answer.rate:.2%}, surely {answer.low:.2%} to {answer.high:.2%}"
+    return f"disagreement {percent(answer.rate)}, {surely(answer.low, answer.high)}"
 
 
 def _ms(seconds: float | None) -> str:

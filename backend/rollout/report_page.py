@@ -13,7 +13,7 @@ from typing import Any
 from backend.rollout import plots
 from backend.rollout.report_pairs import worst_pairs
 from backend.rollout.report_style import STYLE
-from backend.rollout.report_words import ms, percent, rows_table, share_of, whole
+from backend.rollout.report_words import ms, percent, rows_table, share_of, surely, whole
 from backend.sides import LEGACY, SIDES, TRITON
 
 SHOWN_ROWS = 12  # of a plot; its table has them all
@@ -52,11 +52,7 @@ def page(report: Report, pictures: Mapping[str, bytes]) -> str:
 
 def _banner(report: Report, title: str) -> str:
     verdict, found, latency = report["verdict"], report["disagreement"], report["latency"]
-    band = (
-        f"surely {percent(found['low'])} to {percent(found['high'])}"
-        if found["samples"]
-        else "no samples yet"
-    )
+    band = surely(found["low"], found["high"])
     p95 = [ms(latency[side]["p95_ms"]) for side in SIDES]
     met = sum(one["verdict"] == "met" for one in report["criteria"])
     failed = sum(one["verdict"] == "not met" for one in report["criteria"])

@@ -36,7 +36,7 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 td.text, th.text { text-align: left; } th { color: var(--quiet); font-weight: 600; }
 td:first-child { min-width: 6rem; }
 details { margin-top: .6rem; } summary { cursor: pointer; color: var(--quiet); font-size: .9rem; }
-svg.plot { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }
+svg.plot { display: block; width: 100%; max-width: 640px; height: auto; font: 12px system-ui, sans-serif; }
 svg text { fill: var(--text); } svg .quietword { fill: var(--quiet); font-size: 11px; }
 svg .markword { font-size: 11px; font-weight: 600; } svg .boundword { fill: var(--bad); font-size: 11px; }
 svg .grid { stroke: var(--line); stroke-width: 1; }

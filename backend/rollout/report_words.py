@@ -12,6 +12,13 @@ def percent(share: float | None) -> str:
     return NOTHING if share is None else f"{share:.2%}".replace("%", " %")
 
 
+def surely(low: float | None, high: float | None) -> str:
+    """A band, for somebody who does not care what less than nothing means."""
+    if low is None or high is None:
+        return "no samples yet"
+    return f"surely under {percent(high)}" if low <= 0 else f"surely {percent(low)} to {percent(high)}"
+
+
 def share_of(part: int, whole_count: int) -> str:
     return percent(part / whole_count) if whole_count else NOTHING
 
@@ -31,7 +38,10 @@ def rows_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Nothing where there are no rows."""
     if not rows:
         return ""
-    first = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    kinds = [_kind(cell) for cell in rows[0]]
+    first = "".join(
+        f'<th scope="col"{kind}>{escape(head)}</th>' for head, kind in zip(heads, kinds, strict=True)
+    )
     body = "".join(
         f"<tr>{''.join(f'<td{_kind(cell)}>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
     )
