@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 
 from backend.observe.events import Compared, Event, RequestEnded, ShadowDropped
 from backend.rollout.arrivals import Arrival, Arrivals
@@ -18,6 +19,7 @@ from backend.rollout.blocks import Block
 from backend.rollout.books import MAX_CAMERAS, OTHERS, bin_of
 from backend.rollout.control import Rollout
 from backend.rollout.outbox import Outbox
+from backend.rollout.pair_names import pair_names
 from backend.rollout.ramps import book_of
 from backend.rollout.state import MAX_NAME_CHARS, RolloutState
 from backend.rollout.store import StoreAway
@@ -136,28 +138,9 @@ class Recorder:
 
     def _pair(self, event: Compared) -> None:
         counts = self._counts(event.detector)
-        counts[f"compared.{event.verdict}"] += 1
-        if event.model_version:
-            counts[f"version.{_clean(event.model_version)}"] += 1
-        for names in event.swaps:
-            counts[f"swap.{'/'.join(names)}"] += 1
-        if event.light is not None:
-            for kind, label in event.differences:
-                counts[f"kind.{kind}.{event.light}.{label}"] += 1
-            for label in event.seen:
-                counts[f"seen.{event.light}.{label}"] += 1
-        if event.evidence is not None:
-            counts[f"disagreement.{event.evidence}"] += 1
-            self._cover(counts, event)
-
-    def _cover(self, counts: MutableMapping[str, int], event: Compared) -> None:
-        """What this sample is about, each thing once."""
-        names = {f"class.{label}" for label in event.seen}
-        if event.light is not None:
-            names.add(f"light.{event.light}")
-        if event.camera:
-            names.add(f"camera.{self._camera(event.detector, event.camera)}")
-        for name in names:
+        is_named = event.camera and event.evidence is not None
+        camera = self._camera(event.detector, event.camera or "") if is_named else ""
+        for name in pair_names(replace(event, model_version=_clean(event.model_version)), camera):
             counts[name] += 1
 
     def _camera(self, detector: str, camera: str) -> str:
