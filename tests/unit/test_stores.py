@@ -6,22 +6,27 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backend.rollout.memory_store import MemoryStore
+from backend.rollout.quota import Quota
 from backend.rollout.sqlite_schema import READER
 from backend.rollout.sqlite_store import FORGOTTEN_AFTER_S, SqliteStore
 from backend.rollout.state import RolloutState
-from backend.rollout.store import Beat, Change, StoreAway
+from backend.rollout.store import Beat, Change, Sample, SampleLimits, StoreAway
 from backend.rollout.stores import open_store
+from tests.clocks import HandClock
 
 
-def change(version: int, fraction: float = 0.0, who: str = "anna") -> Change:
+def change(version: int, fraction: float = 0.0, who: str = "anna", **more: Any) -> Change:
     state = RolloutState(version=version, fraction=fraction, overrides={"d": 0.5}, pins={"gate": "triton"})
-    return Change.made(None, state, who=who, reason="a try", at=1000.0 + version)
+    return Change.made(None, state, who=who, reason="a try", at=1000.0 + version, **more)
 
 
 @pytest.fixture
@@ -164,6 +169,122 @@ class TestFile:
         stores[0].beat(Beat("dead", 1.0, 1))
         stores[1].beat(Beat("alive", 2.0 + FORGOTTEN_AFTER_S, 1))
         assert [beat.worker for beat in stores[0].beats()] == ["alive"]
+
+
+_OLD_TABLES = """
+CREATE TABLE changes (
+    version INTEGER PRIMARY KEY, at REAL NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL,
+    before TEXT, after TEXT NOT NULL
+);
+CREATE TABLE beats (
+    worker TEXT PRIMARY KEY, at REAL NOT NULL, version INTEGER NOT NULL, traffic TEXT NOT NULL
+);
+CREATE TABLE quotas (detector TEXT PRIMARY KEY, cameras TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
+
+
+def as_before(db: sqlite3.Connection, version: int) -> None:
+    """All that a backend of the version before writes, in its words."""
+    after = RolloutState(version=version, fraction=0.25).to_json()
+    db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)", (version, 1.0, "otto", "old", None, after))
+    db.execute("INSERT OR REPLACE INTO beats VALUES (?, ?, ?, ?)", (f"old {version}", 1.0, version, "{}"))
+    db.execute("DELETE FROM quotas")
+    db.executemany("INSERT INTO quotas VALUES (?, ?)", [("rtdetr", '[["gate", 0.5]]')])
+
+
+class TestSchema:
+    def test_a_file_of_the_version_before_is_read_and_gets_what_is_new(self, path: Path) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.executescript(_OLD_TABLES)
+            as_before(db, 1)
+        with closing(SqliteStore(path)) as store:
+            read = store.read()
+            assert read.change is not None
+            assert (read.change.who, read.change.figures) == ("otto", None)
+            assert dict(read.quotas) == {"rtdetr": Quota((("gate", 0.5),))}
+            decided = change(2, figures={"samples": 5})
+            assert store.write(decided, 1)
+            store.add("book", {"x": 1}, "a", 1)
+            assert (store.history(1), store.counts("book")) == ((decided,), {"x": 1})
+
+    def test_a_backend_of_the_version_before_goes_on_beside_it(self, path: Path) -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as old:
+            old.executescript(_OLD_TABLES)
+            as_before(old, 1)
+            with closing(SqliteStore(path)) as store:
+                store.write(change(2, figures={"samples": 5}), 1)
+                as_before(old, 3)
+                assert old.execute("PRAGMA user_version").fetchone() == (1,)
+                found = old.execute("SELECT version, who FROM changes ORDER BY version").fetchall()
+                assert found == [(1, "otto"), (2, "anna"), (3, "otto")]
+                assert [one.figures for one in store.history(3)] == [None, {"samples": 5}, None]
+                assert [beat.worker for beat in store.beats()] == ["old 1", "old 3"]
+
+    def test_figures_of_a_version_that_was_made_again_are_not_those_of_the_first(
+        self, stores: tuple[SqliteStore, SqliteStore], path: Path
+    ) -> None:
+        stores[0].write(change(1, figures={"samples": 5}), None)
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("DELETE FROM changes")
+            as_before(db, 1)
+        assert [one.figures for one in stores[0].history(1)] == [None]
+
+    def test_a_lease_of_before_the_clock_was_set_back_is_void(self, path: Path) -> None:
+        clock = HandClock()
+        with closing(SqliteStore(path, clock)) as store:
+            assert store.lead("a", 60)
+            clock.now -= 3600
+            assert store.lead("b", 60)
+            assert not store.lead("a", 60)
+
+
+class TestPictures:
+    def test_what_is_removed_is_not_to_be_read_in_any_file(
+        self, stores: tuple[SqliteStore, SqliteStore], path: Path
+    ) -> None:
+        one, two = stores
+        room = SampleLimits(100, 10_000_000, 3600.0)
+        for number in range(20):
+            camera = ("gate", "yard")[number % 2]
+            one.add_sample(sample(f"{number:02}", camera), f"a face at the {camera}".encode() * 3000, room)
+        assert are_in_files(path, b"a face at the gate")
+        assert two.remove_samples("gate") == 10
+        assert not are_in_files(path, b"a face at the gate")
+        assert are_in_files(path, b"a face at the yard")
+
+    def test_while_another_one_reads_it_is_said_that_they_are_still_there(
+        self, stores: tuple[SqliteStore, SqliteStore], path: Path
+    ) -> None:
+        one, two = stores
+        one.add_sample(sample("a", "gate"), b"a face" * 3000, SampleLimits(100, 10_000_000, 3600.0))
+        with two._transaction() as db:
+            db.execute("SELECT count(*) FROM pictures").fetchone()
+            with pytest.raises(StoreAway, match="Remove them again"):
+                one.remove_samples(None)
+        assert are_in_files(path, b"a face")
+        assert (one.samples(10), one.remove_samples(None)) == ((), 0)
+        assert not are_in_files(path, b"a face")
+
+    def test_old_ones_go_though_none_is_added(self, path: Path) -> None:
+        clock = HandClock()
+        with closing(SqliteStore(path, clock)) as store:
+            store.add_sample(sample("a", "gate", clock.now), b"x", SampleLimits(9, 10_000, 100.0))
+            clock.now += 99
+            store.beat(Beat("a", clock.now, 1))
+            assert store.picture("a") == b"x"
+            clock.now += 2
+            store.beat(Beat("a", clock.now, 1))
+            assert (store.picture("a"), store.samples(9)) == (None, ())
+
+
+def sample(name: str, camera: str, at: float | None = None) -> Sample:
+    at = time.time() if at is None else at
+    return Sample(name, at, "yolo26", camera, "", "day", "1", ("missed",), ("person",), (), (), 9, 9)
+
+
+def are_in_files(path: Path, words: bytes) -> bool:
+    return any(words in file.read_bytes() for file in path.parent.iterdir())
 
 
 def test_a_url_names_the_store(tmp_path: Path) -> None:
