@@ -1,4 +1,4 @@
-"""What one change of the flags may be: which fields, in which words, and that it leaves requests to nobody never."""
+"""What a change of the flags may be: which fields, in which words, and that it never leaves requests to nobody."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.rollout.state import InvalidState, RolloutState
-from backend.rollout.store import NotPossible
+from backend.rollout.store import Change, NotPossible, StoreAway
 from backend.sides import LEGACY
 
 FIELDS = ("enabled", "fraction", "shadow", "overrides", "pins", "pins_suspended")
@@ -39,3 +39,13 @@ def require_served(state: RolloutState) -> None:
     for camera, side in state.pins.items():
         if side == LEGACY:
             raise NotPossible(f"LEGACY_ENABLED=false: camera {camera!r} cannot be pinned to legacy.")
+
+
+def readable(change: Change) -> RolloutState:
+    """StoreAway where nobody could obey it."""
+    try:
+        if change.state.version == change.version:
+            return change.state
+    except InvalidState as error:
+        raise StoreAway(f"The store holds a state that cannot be obeyed: {error}.") from error
+    raise StoreAway(f"The store's version {change.version} holds a state of version {change.state.version}.")

@@ -13,13 +13,14 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ai.core.errors import BadSetting
+from backend.rollout.complaints import Complaints
 from backend.rollout.crew import Crew, Worker
 from backend.rollout.environment import EnvironmentWatch, LastSeen
 from backend.rollout.flags import View
 from backend.rollout.journal import Journal
-from backend.rollout.patching import patched, require_served, words
+from backend.rollout.patching import patched, readable, require_served, words
 from backend.rollout.quota import Quota, Traffic
-from backend.rollout.state import InvalidState, RolloutState
+from backend.rollout.state import RolloutState
 from backend.rollout.store import Change, LostUpdate, NotPossible, Store, StoreAway
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Keeper:
         self._owed: Change | None = None  # a rollback that the store has not heard of
         self._quotas: Mapping[str, Quota] = {}
         self._environment_due = True
-        self._complaints: set[str] = set()
+        self._complaints = Complaints(logger)
         self.trouble = ""  # why the store is away
         self.view = self._view()
 
@@ -108,7 +109,7 @@ class Keeper:
         if stored is None:
             self._read_journal()
             return self._known or self._first()
-        state = _readable(stored)
+        state = readable(stored)
         if self._owed and stored.version >= self._owed.version and stored.at < self._owed.at:
             return self._made(state, state.rolled_back(), self._owed.who, self._owed.reason)
         return self._known if self._known and self._known.version > stored.version else stored
@@ -116,7 +117,7 @@ class Keeper:
     def _first(self) -> Change:
         """What this machine's store before held, or what the environment says."""
         brought: Change | None = None
-        with self._complaining("the journal cannot be read"):
+        with self._complaints.of("the journal cannot be read"):
             brought = self._journal.newest_of_the_store_before()
         if brought:
             return brought
@@ -130,12 +131,12 @@ class Keeper:
         if self._known == change:
             return
         self._known, self._state = change, change.state
-        with self._complaining("the journal cannot be written"):
+        with self._complaints.of("the journal cannot be written"):
             self._journal.append(change)
 
     def _read_journal(self) -> None:
         """Another worker of this machine may have been the last one to reach the store, or may not reach it."""
-        with self._complaining("the journal cannot be read"):
+        with self._complaints.of("the journal cannot be read"):
             newest = self._journal.newest() if self._journal.grew() else None
             if newest and (self._known is None or newest.version > self._known.version):
                 self._known, self._state = newest, newest.state
@@ -228,7 +229,7 @@ class Keeper:
     def _heed_environment(self) -> None:
         """Of all workers of this machine, the first one to see another value makes it a change."""
         said = self._environment.said.shares
-        with self._complaining("what the environment says of the flags waits"):
+        with self._complaints.of("what the environment says of the flags waits"):
             with self._last_seen.held():
                 if not self._environment.is_current():
                     return
@@ -262,7 +263,7 @@ class Keeper:
 
     def confirm(self, version: int) -> None:
         """That this worker is alive and obeys `version`."""
-        with self._renewing(), self._complaining("this worker's heartbeat waits"):
+        with self._renewing(), self._complaints.of("this worker's heartbeat waits"):
             self._quotas = self.crew.confirm(version, self._quotas)
 
     def history(self, limit: int) -> tuple[Change, ...]:
@@ -296,24 +297,3 @@ class Keeper:
             yield
         finally:
             self.view = self._view()
-
-    @contextmanager
-    def _complaining(self, complaint: str) -> Iterator[None]:
-        """Of something that the flags can do without for a while: once, until it has worked again."""
-        try:
-            yield
-        except (OSError, StoreAway) as error:
-            if complaint not in self._complaints:
-                logger.warning("%s: %s", complaint, error)
-            self._complaints.add(complaint)
-        else:
-            self._complaints.discard(complaint)
-
-
-def _readable(change: Change) -> RolloutState:
-    try:
-        if change.state.version == change.version:
-            return change.state
-    except InvalidState as error:
-        raise StoreAway(f"The store holds a state that cannot be obeyed: {error}.") from error
-    raise StoreAway(f"The store's version {change.version} holds a state of version {change.state.version}.")

@@ -19,6 +19,7 @@ import pytest
 
 from backend.rollout.control import Rollout, StoreAway
 from backend.settings import WATCHED
+from tests.redis_server import needs_redis, running_redis
 from tests.rollout_house import House, until
 
 PROMISE_S = 1.0
@@ -41,6 +42,7 @@ class Process:
     @classmethod
     async def started(cls, house: House, name: str) -> Process:
         environment = {key: value for key, value in os.environ.items() if key not in WATCHED}
+        environment["ROLLOUT_STORE"] = house.store_url
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.rollout_worker", str(house.var), str(house.env), name, str(HEARTBEAT_S),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT, env=environment,
@@ -162,6 +164,31 @@ async def test_a_killed_worker_holds_a_rollback_up_no_longer_than_its_heartbeat_
     again = await Process.started(house, "again")
     assert again.lines[0]["fraction"] == 0.0
     await again.ended()
+
+
+@needs_redis
+async def test_so_do_processes_that_share_a_redis_whatever_becomes_of_it(
+    house: House, tmp_path: Path
+) -> None:
+    with running_redis(tmp_path / "redis") as server:
+        house.store_url = server.url
+        async with contextlib.AsyncExitStack() as stack:
+            workers = await asyncio.gather(*(Process.started(house, name) for name in "ab"))
+            for worker in workers:
+                stack.push_async_callback(worker.ended)
+            pair = workers[0], workers[1]
+            since = time.time()
+            await pair[0].told("set", 1.0)
+            await obeyed_after_s(pair, since, fraction=1.0)
+            done = await pair[1].rolled_back()
+            assert done["pending"] == []
+            server.client().flushall()
+            await until(lambda: house.who() == ["test"])
+            server.kill()
+            server.start()
+            await until(lambda: house.who() == ["test"])
+            after = [await worker.told("attempts") for worker in pair]
+            assert all(0 < line["last_at"] <= done["at"] for line in after)
 
 
 async def stopped_between_writes(worker: Process, db: Path) -> None:

@@ -16,12 +16,15 @@ import redis
 import redis.exceptions
 
 from ai.core.errors import BadSetting
+from ai.triton.embedded.settings import read_settings as read_embedded
+from backend import doctor
 from backend.rollout.control import LostUpdate, Rollout
 from backend.rollout.redis_address import RedisAddress
 from backend.rollout.redis_client import SILENT_S
 from backend.rollout.redis_store import READER, RedisStore
 from backend.rollout.store import Beat, Change, Sample, SampleLimits, Store, StoreAway
 from backend.rollout.stores import open_store, store_name
+from backend.settings import read_settings
 from tests.redis_server import RedisServer, needs_redis, running_redis
 from tests.rollout_house import House, until
 
@@ -308,6 +311,19 @@ class TestRedis:
         assert "cannot be used" in said
         assert "s3cret" not in said
         assert "default" not in said
+
+    def test_a_doctor_says_whether_it_answers_and_nobody_s_password(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ROLLOUT_STORE", f"redis://anna:hush@127.0.0.1:{server.port}")
+        may = {"passwords": ["+hush"], "keys": ["*"], "categories": ["+@all"]}
+        server.client().acl_setuser("anna", enabled=True, **may)  # type: ignore[arg-type]
+        patient = doctor.Patient(read_settings(), read_embedded())
+        well = [finding.line for finding in doctor.store(patient)]
+        server.kill()
+        ill = [finding.line for finding in doctor.store(patient)]
+        assert ["OK" in line for line in well + ill] == [True, False]
+        assert "hush" not in "".join(well + ill)
 
     def test_a_library_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "redis", None)

@@ -289,6 +289,42 @@ class TestStoreLost:
         assert (again.stale, fraction_of(again)) == (True, [0.1])
 
 
+class TestMoving:
+    async def test_into_an_empty_store_the_state_comes_along(self, house: House) -> None:
+        rollout = await house.start()
+        await set_to(rollout, fraction=0.5)
+        await rollout.rollback(who="anna", reason="")
+        await house.stop(rollout)
+        house.store_url = f"sqlite:///{house.var}/moved.db"
+        assert ((await (await house.start()).read()).version, house.who()) == (3, ["anna"])
+
+    async def test_in_a_store_with_content_that_one_counts(self, house: House) -> None:
+        for name, fractions in (("first", [0.5, 0.6, 0.7]), ("second", [0.2])):
+            house.store_url = f"sqlite:///{house.var}/{name}.db"
+            if name == "second":
+                (house.var / "rollout-history.jsonl").rename(house.var / "aside")
+            rollout = await house.start()
+            for fraction in fractions:
+                await set_to(rollout, fraction=fraction)
+            await house.stop(rollout)
+        (house.var / "aside").rename(house.var / "rollout-history.jsonl")
+        assert fraction_of(await house.start()) == [0.2]
+        house.db = house.var / "second.db"
+        assert house.who() == ["environment", "anna"]
+
+    async def test_lines_of_before_stores_had_names_are_of_the_one_that_is_used(self, house: House) -> None:
+        rollout = await house.start()
+        await rollout.rollback(who="anna", reason="")
+        await house.stop(rollout)
+        journal = house.var / "rollout-history.jsonl"
+        tables = [json.loads(line) for line in journal.read_text().splitlines()]
+        assert {table.pop("store") for table in tables} == {f"sqlite:///{house.db.resolve()}"}
+        journal.write_text("".join(json.dumps(table) + "\n" for table in tables))
+        for path in house.var.glob("crossfade.db*"):
+            path.unlink()
+        assert fraction_of(await house.start()) == [0.0]
+
+
 class TestRollback:
     async def test_it_is_confirmed_by_every_live_worker(self, house: House) -> None:
         workers = [await house.start(name) for name in "abc"]
@@ -448,6 +484,31 @@ class TestCameraQuota:
 
         await until(all_are_asked_and_half_is_tritons)
         assert before == ["QUOTA", "QUOTA"]
+
+    async def test_whoever_does_not_lead_publishes_none(self, house: House) -> None:
+        house.say(0.5)
+        store = SqliteStore(house.db)
+        store.lead("another", 3600)
+        rollout = await house.start(rollout_key="camera-quota", quota_window_s=0.02)
+
+        def all_cameras_are_seen() -> None:
+            for camera in range(20):
+                rollout.traffic.seen("rtdetr", f"camera {camera}")
+
+        beats = {beat.at for beat in rollout.workers()}
+        while len(beats) < 4:  # heartbeats, at each of which the leader would publish
+            all_cameras_are_seen()
+            beats |= {beat.at for beat in rollout.workers()}
+            await asyncio.sleep(0.005)
+        assert dict(store.read().quotas) == {}
+        store.resign("another")
+
+        def there_is_a_list() -> bool:
+            all_cameras_are_seen()
+            return bool(store.read().quotas)
+
+        await until(there_is_a_list)
+        store.close()
 
 
 class TestLife:
