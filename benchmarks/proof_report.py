@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from benchmarks.baseline import commit
 from benchmarks.machine import Machine
-from benchmarks.proof_cases import HEALTHY, Case
+from benchmarks.proof_cases import CASES, HEALTHY, Case
 from tests.faults import FAULTS
 from tests.proof_stack import Run
 
@@ -25,11 +27,14 @@ class Proven:
     case: Case
     run: Run
     holds: bool
+    made_at: str
+    commit: str | None
 
     @classmethod
     def of(cls, case: Case, run: Run) -> Proven:
         served = not run.lost and sum(run.served.values()) > 0
-        return cls(case, run, served and (_earned(run) if case.fault == HEALTHY else _caught(run)))
+        holds = served and (_earned(run) if case.fault == HEALTHY else _caught(run))
+        return cls(case, run, holds, datetime.now(UTC).isoformat(timespec="seconds"), commit())
 
     @property
     def verdict(self) -> str:
@@ -38,11 +43,16 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    made_at: str
-    commit: str | None
     machine: Machine
     proven: tuple[Proven, ...]
     schema: int = SCHEMA
+
+    def with_others_of(self, before: Report) -> Report:
+        """Whatever was proven before on the same machine and not anew."""
+        if before.machine.title != self.machine.title:
+            return self
+        known = {one.case.fault: one for one in (*before.proven, *self.proven)}
+        return replace(self, proven=tuple(known[case.fault] for case in CASES if case.fault in known))
 
 
 _REPORT = TypeAdapter(Report)
@@ -61,6 +71,8 @@ def _caught(run: Run) -> bool:
 def save(report: Report, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
+    if path.is_file():
+        report = report.with_others_of(load(path))
     path.write_bytes(_REPORT.dump_json(report, indent=1) + b"\n")
     return [path]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import time
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class TritonPythonModel(HealthyModel):
         if self.asked > fault.get("dies_after", self.asked):
             os._exit(1)
         self.pipeline = Damaged(self.others.get(fault.get("graph"), self.healthy), fault)
-        time.sleep(random.choice(fault.get("adds_s", [0.0])))
+        time.sleep(fault.get("adds_s", 0.0))
         return super().execute(requests)
 
     def finalize(self):

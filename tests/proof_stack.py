@@ -1,6 +1,6 @@
 """Everything that a ramp needs, for real: the legacy service, a Triton that can be made ill, a backend, a certificate.
 
-with proof_stack(folder, RAMP_STEP_S="0") as stack, watched(stack.backend.url, per_s=12) as traffic:
+with proof_stack(house, RAMP_STEP_S="0") as stack, watched(stack.backend.url, per_s=12) as traffic:
     run = ramped(stack, traffic, FAULTS["class lost"])
 """
 
@@ -20,7 +20,7 @@ from ai.triton.embedded import record
 from ai.triton.embedded.settings import read_settings
 from ai.triton.parity import ParityOptions, run_parity
 from tests.backends import Backend, running_backend
-from tests.faults import FAULTS, OLDER, Fault, FaultyHouse, build_house
+from tests.faults import FAULTS, OLDER, Fault, FaultyHouse
 from tests.services import Service
 from tests.small_yolo26 import small_legacy
 from tests.traffic import Traffic
@@ -63,8 +63,8 @@ class Stack:
 
 
 @contextmanager
-def proof_stack(folder: Path, **variables: str) -> Iterator[Stack]:
-    house = build_house(folder)
+def proof_stack(house: FaultyHouse, **variables: str) -> Iterator[Stack]:
+    house.plant({})
     with (
         running_triton(house.repository) as triton,
         small_legacy() as legacy,
@@ -110,6 +110,7 @@ class Run:
     seconds: float  # since the fault, or since the start where there is none
     questions: dict[str, tuple[int, int]]  # when it was decided: worse, and all
     served: dict[str, int]  # answers by side, from start to end
+    median_ms: dict[str, float]  # by side, since the fault, of those whom it served at once
     lost: tuple[str, ...]
 
     @property
@@ -122,17 +123,18 @@ def ramped(stack: Stack, traffic: Traffic, fault: Fault | None, timeout_s: float
 
     Where it has not ended when the time is up, its phase says so.
     """
-    before, answers = stack.state["version"], len(traffic.answers)
-    began = time.monotonic()
+    before, first = stack.state["version"], len(traffic.answers)
+    began, since = time.monotonic(), first
     started = stack.order()
     assert started.status_code == 200, started.text
     if fault is not None:
         require(stack, lambda: stack.ramp["phase"] != "baseline", timeout_s)
-        began = time.monotonic()
+        began, since = time.monotonic(), len(traffic.answers)
         befall(stack, fault)
     became(lambda: stack.ramp["phase"] in {"watching", "ended"}, timeout_s)
     took_s = time.monotonic() - began
-    return _run(stack, traffic, fault.name if fault else "none", before, answers, took_s)
+    run = _run(stack, traffic, fault.name if fault else "none", before, first, took_s)
+    return replace(run, median_ms=_medians_ms(traffic, since))
 
 
 def befall(stack: Stack, fault: Fault) -> None:
@@ -154,11 +156,11 @@ def require(stack: Stack, holds: Callable[[], bool], timeout_s: float) -> None:
     assert became(holds, timeout_s), f"{stack.ramp['look']}\n{stack.backend.log_text()[-2000:]}"
 
 
-def _run(stack: Stack, traffic: Traffic, name: str, before: int, answers: int, took_s: float) -> Run:
+def _run(stack: Stack, traffic: Traffic, name: str, before: int, first: int, took_s: float) -> Run:
     changes = stack.changes_since(before)
     last = next((one for one in reversed(changes) if one["figures"]), changes[-1])
     figures = last["figures"] or {}
-    sides = [one.side for one in traffic.answers[answers:]]
+    sides = [one.side for one in traffic.answers[first:]]
     return Run(
         fault=name,
         phase=stack.ramp["phase"],
@@ -171,8 +173,14 @@ def _run(stack: Stack, traffic: Traffic, name: str, before: int, answers: int, t
             for one in figures.get("answers", ())
         },
         served={side: sides.count(side) for side in sorted(set(sides))},
+        median_ms={},
         lost=tuple(traffic.lost),
     )
+
+
+def _medians_ms(traffic: Traffic, since: int) -> dict[str, float]:
+    times = {side: traffic.times_s(side, since) for side in ("legacy", "triton")}
+    return {side: round(1000 * statistics.median(own), 1) for side, own in times.items() if own}
 
 
 def _rising(fractions: Sequence[float]) -> tuple[float, ...]:
@@ -181,11 +189,10 @@ def _rising(fractions: Sequence[float]) -> tuple[float, ...]:
 
 
 def slower(stack: Stack, traffic: Traffic, times: float = SLOWER) -> Fault:
-    """Callers of Triton will wait as long as legacy's do now, times `times`: both are measured first."""
-    legacy_s, triton_s = (_times_s(stack, traffic, fraction) for fraction in (0.0, 1.0))
+    """The median caller of Triton will wait as long as legacy's does now, times `times`: both are measured first."""
+    legacy_s, triton_s = (statistics.median(_times_s(stack, traffic, fraction)) for fraction in (0.0, 1.0))
     stack.backend.set(fraction=0.0)
-    healthy_s = statistics.median(triton_s)
-    return replace(FAULTS["slow"], table={"adds_s": [max(0.0, times * one - healthy_s) for one in legacy_s]})
+    return replace(FAULTS["slow"], table={"adds_s": times * legacy_s - triton_s})
 
 
 def _times_s(stack: Stack, traffic: Traffic, fraction: float) -> list[float]:
