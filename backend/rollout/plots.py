@@ -94,7 +94,7 @@ def band(points: Sequence[BandPoint], bound: float | None, title: str, words: Wo
     if bound is not None:
         y = level.y(bound)
         parts.append(f'<line class="bound" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(WIDTH - _RIGHT - 4, y - 5, f"bound {bound:.2%}", "end", "boundword"))
+        parts.append(_text(WIDTH - _RIGHT - 4, y - 5, f"bound {100 * bound:.3g} %", "end", "boundword"))
     last = points[-1]
     parts += [f'<polyline class="middle" points="{line}"/>', _ticks(axis, words)]
     said = f"After {last.at:,.0f} samples {last.middle:.2%}, surely from {last.low:.2%} to {last.high:.2%}."

@@ -13,7 +13,8 @@ from backend.rollout.books import Counts, quantile_s, times
 from backend.rollout.evidence import Counted
 from backend.rollout.looks import Answer, Look, Question
 from backend.rollout.ramps import Ramp
-from backend.rollout.report_words import percent, surely
+from backend.rollout.report_about import NAMES
+from backend.rollout.report_words import ms, percent, surely
 from backend.sides import LEGACY, TRITON
 
 Verdict = Literal["met", "not met", "not known here"]
@@ -24,9 +25,9 @@ _HELD = "Triton took each step up only after this had been shown at the step bef
 
 
 def criteria(ramp: Ramp | None, look: Look | None, counts: Counts, about: About) -> list[dict[str, Any]]:
-    compared = about.get("kind") == "compare"
+    compared = _is_compared(about)
     rows = (
-        ("No increase in detection latency (p95)", *_latency(ramp, look, counts, compared)),
+        ("No increase in detection latency (p95)", *_latency(ramp, look, counts, about)),
         ("Detection accuracy unchanged (less than 0.1 % of mAP)", *_accuracy(look, about)),
         ("Error rate under 0.1 % at normal load", *_errors(ramp, look, counts, compared)),
         ("GPU utilisation improved under concurrent load", *_GPU),
@@ -70,11 +71,10 @@ def _said(sentence: str, tone: str) -> dict[str, str]:
 _Row = tuple[Verdict, str, str]
 
 
-def _latency(ramp: Ramp | None, look: Look | None, counts: Counts, compared: bool) -> _Row:
+def _latency(ramp: Ramp | None, look: Look | None, counts: Counts, about: About) -> _Row:
     p95 = {side: quantile_s(times(counts, side), 0.95) for side in (LEGACY, TRITON)}
-    figure = "p95: " + ", ".join(
-        f"{name} {_ms(p95[side])}" for side, name in ((LEGACY, "legacy"), (TRITON, "Triton"))
-    )
+    figure = "p95: " + ", ".join(f"{about.get(f'name.{side}', NAMES[side])} {_ms(p95[side])}" for side in p95)
+    compared = _is_compared(about)
     if compared:
         return "not known here", figure, (
             "Both sides ran on this machine at the same time, so these times say how they stood here and nothing of "
@@ -108,16 +108,15 @@ def _accuracy(look: Look | None, about: About) -> _Row:
 
 def _errors(ramp: Ramp | None, look: Look | None, counts: Counts, compared: bool) -> _Row:
     asked = Counted.of(counts, "errors")
-    figure = (
-        f"{asked.worse:,} of {asked.asked:,} not served" if asked.asked else "nothing was asked of Triton"
-    )
-    if asked.asked:
-        figure += f" ({asked.worse / asked.asked:.2%})"
+    if not asked.asked:
+        return "not known here", "no figure", "Nothing was asked of Triton yet."
+    figure = f"{asked.worse:,} of {asked.asked:,} not served ({percent(asked.worse / asked.asked)})"
+    if compared:
+        return "not known here", figure, "Here every picture was asked once or twice; that is no load."
     known, words = _known(ramp, look, "errors")
-    load = "Here every picture was asked once; that is no load." if compared else (
-        "Every request decided for Triton counts, breaker, shed and fallback too; callers' own errors do not."
+    return known, figure, (
+        f"{words} Every request decided for Triton counts, breaker, shed and fallback too; callers' own errors do not."
     )  # fmt: skip
-    return known, figure, f"{words} {load}"
 
 
 _GPU: _Row = (
@@ -149,7 +148,7 @@ def _known(ramp: Ramp | None, look: Look | None, question: Question) -> tuple[Ve
     if answer is not None and answer.ill >= answer.ill_at:
         return "not met", f"The evidence of {answer.asked:,} samples is against it."
     if answer is not None and answer.well >= answer.well_at:
-        return "met", f"Shown by {answer.asked:,} samples: at most {answer.bound:.2%} are worse."
+        return "met", f"Shown by {answer.asked:,} samples: at most {percent(answer.bound)} are worse."
     if ramp is not None and (ramp.step > 0 or ramp.phase == "watching"):
         return "met", _HELD
     if answer is None or not answer.asked:
@@ -168,4 +167,8 @@ def _band(answer: Answer | None) -> str:
 
 
 def _ms(seconds: float | None) -> str:
-    return "not measured" if seconds is None else f"{1000 * seconds:,.1f} ms"
+    return "not measured" if seconds is None else ms(1000 * seconds)
+
+
+def _is_compared(about: About) -> bool:
+    return about.get("kind") == "compare"

@@ -54,14 +54,11 @@ def _banner(report: Report, title: str) -> str:
     verdict, found, latency = report["verdict"], report["disagreement"], report["latency"]
     band = surely(found["low"], found["high"])
     p95 = [ms(latency[side]["p95_ms"]) for side in SIDES]
-    met = sum(one["verdict"] == "met" for one in report["criteria"])
-    failed = sum(one["verdict"] == "not met" for one in report["criteria"])
-    unknown = len(report["criteria"]) - met - failed
     tiles = (
         (percent(found["rate"]), f"disagreement, {band}"),
         (whole(found["samples"]), "samples that are evidence"),
         (p95[1], f"p95 of {report['names'][TRITON]}; {report['names'][LEGACY]} {p95[0]}"),
-        (f"{met} of {len(report['criteria'])}", f"criteria met, {failed} not met, {unknown} not known here"),
+        _last_tile(report),
     )
     shown = "".join(f'<div class="tile"><b>{escape(a)}</b><span>{escape(b)}</span></div>' for a, b in tiles)
     return (
@@ -69,6 +66,17 @@ def _banner(report: Report, title: str) -> str:
         f'<p class="sentence">{escape(verdict["sentence"])}</p>'
         f'<p class="quiet">As of {_when(report["made_at"])}</p><div class="tiles">{shown}</div></header>'
     )
+
+
+def _last_tile(report: Report) -> tuple[str, str]:
+    """A comparison knows of pictures; a ramp of what was promised."""
+    if report["about"].get("kind") == "compare":
+        pairs = sum(report["pairs"].values())
+        return f"{report['differing_pairs']:,} of {pairs:,}", "pictures differ"
+    verdicts = [one["verdict"] for one in report["criteria"]]
+    met, failed = verdicts.count("met"), verdicts.count("not met")
+    unknown = len(verdicts) - met - failed
+    return f"{met} of {len(verdicts)}", f"criteria met, {failed} not met, {unknown} not known here"
 
 
 def _criteria(report: Report) -> str:
@@ -109,10 +117,11 @@ def _disagreement(report: Report) -> str:
     found = report["disagreement"]
     points = [plots.BandPoint(one["samples"], one["rate"], one["low"], one["high"]) for one in found["trail"]]
     plot = plots.band(points, found["bound"], "Disagreement as samples came in", lambda at: f"{at:,.0f}")
+    whole_ramp = {"epoch": "all", "fraction": None, **found}
     rows = [
         (_epoch(one), whole(one["samples"]), whole(one["worse"]), whole(one["better"]), percent(one["rate"]),
          f"{percent(one['low'])} to {percent(one['high'])}")
-        for one in [*found["epochs"], {"epoch": "all", "fraction": None, **found}]
+        for one in ([*found["epochs"], whole_ramp] if len(found["epochs"]) > 1 else found["epochs"])
     ]  # fmt: skip
     table = rows_table(("epoch", "samples", "worse", "better", "rate", "band"), rows)
     legacy, triton = _names(report)

@@ -100,7 +100,7 @@ def _box(box: Box, both: bool, height: int, label: Label) -> str:
     x1, y1, x2, y2, score, class_id = box[:6]
     size = max(9.0, height / 28)
     return (
-        f'<rect class="seen{"" if both else " apart"}" x="{x1:.1f}" y="{y1:.1f}" width="{x2 - x1:.1f}" '
+        f'<rect class="seen{"" if both else " apart"}" fill="none" x="{x1:.1f}" y="{y1:.1f}" width="{x2 - x1:.1f}" '
         f'height="{y2 - y1:.1f}"/><text x="{x1 + 2:.1f}" y="{max(size, y1 - 4):.1f}" font-size="{size:.1f}">'
         f"{escape(label(class_id))} {score:.2f}</text>"
     )

@@ -39,6 +39,7 @@ details { margin-top: .6rem; } summary { cursor: pointer; color: var(--quiet); f
 svg.plot { display: block; width: 100%; max-width: 640px; height: auto; font: 12px system-ui, sans-serif; }
 svg text { fill: var(--text); } svg .quietword { fill: var(--quiet); font-size: 11px; }
 svg .markword { font-size: 11px; font-weight: 600; } svg .boundword { fill: var(--bad); font-size: 11px; }
+svg .markword, svg .boundword { paint-order: stroke; stroke: var(--card); stroke-width: 3px; }
 svg .grid { stroke: var(--line); stroke-width: 1; }
 svg .area { fill-opacity: .28; stroke-width: 1.5; } svg .area.side0, svg .key.side0 { fill: var(--side0); }
 svg .area.side0, svg .mark.side0 { stroke: var(--side0); } svg .area.side1, svg .key.side1 { fill: var(--side1); }
