@@ -54,7 +54,7 @@ class Orders:
         dry_run: bool = False,
         force: bool = False,
     ) -> RolloutState:
-        """From the last step that Triton has already, or the first one; `force` needs a reason, and asks for no certificate."""
+        """From the last step that Triton has already, or the first; `force` needs a reason, and no certificate."""
         self._require_startable(reason, force)
         standings = await self._standings(detector)
         planned = Ramp(
