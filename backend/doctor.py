@@ -18,7 +18,7 @@ from ai.core.errors import BadSetting, CrossfadeError
 from ai.triton.embedded import record, wheel
 from ai.triton.embedded.settings import EmbeddedSettings
 from ai.triton.embedded.settings import read_settings as read_embedded
-from backend.rollout.stores import REDIS, open_store, store_name
+from backend.rollout.stores.opening import REDIS, open_store, store_name
 from backend.settings import ENV_FILE, Settings, read_settings
 from backend.stack import health
 from backend.stack.journal import Journal

@@ -25,16 +25,13 @@ from backend.observe import workers
 from backend.observe.events import BreakerMoved, BreakerState, Observer, told
 from backend.observe.logs import RequestLog, configure
 from backend.observe.writer import Writer
-from backend.rollout.certificates import Certificates
+from backend.ramp.certificates import Certificates
+from backend.ramp.freezing import Freeze
+from backend.ramp.headrooms import Headrooms
+from backend.ramp.orders import Orders
+from backend.ramp.pilot import Pilot
 from backend.rollout.control import Rollout
 from backend.rollout.flags import Flags
-from backend.rollout.freezing import Freeze
-from backend.rollout.headrooms import Headrooms
-from backend.rollout.judging import PairJudge
-from backend.rollout.orders import Orders
-from backend.rollout.pilot import Pilot
-from backend.rollout.recorder import Recorder
-from backend.rollout.shadow import Shadow, ShadowLimits
 from backend.services.admission import Admission
 from backend.services.breaker import Breaker, BreakerPolicy
 from backend.services.detector_client import DetectorClient, Lanes, Offering, Policy, Seen, nothing_offered
@@ -46,6 +43,9 @@ from backend.services.room import Room
 from backend.services.twin import Twin
 from backend.services.typical import Typical
 from backend.settings import DETECTORS, Settings, read_settings
+from backend.shadow.judging import PairJudge
+from backend.shadow.recorder import Recorder
+from backend.shadow.shadow import Shadow, ShadowLimits
 from backend.sides import LEGACY, SIDES, TRITON, Side
 from backend.transports.base import Transport
 from backend.transports.legacy import LegacyTransport

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from backend.rollout.evidence import BETS, Asked, Bets, bets_on_ill, bets_on_well, promote_at, rollback_at
+from backend.ramp.evidence import BETS, Asked, Bets, bets_on_ill, bets_on_well, promote_at, rollback_at
 from benchmarks.evidence_looks import NEVER, Numbers, at_ill, at_well
 from benchmarks.evidence_scenarios import (
     ERRORS,

@@ -1,4 +1,4 @@
-"""Looks at many streams of samples at once, after every sample or batch, with the bets of `backend.rollout.evidence`.
+"""Looks at many streams of samples at once, after every sample or batch, with the bets of `backend.ramp.evidence`.
 
 A stream is a row of −1, 0 and 1. What `Looks` says of a row is what `well` and `ill` say of it, look by look:
 tests/unit/test_evidence_simulated.py compares them.
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from backend.rollout.evidence import BETS, BLOCK, Array, Asked, Bets, kept, log_sum
+from backend.ramp.evidence import BETS, BLOCK, Array, Asked, Bets, kept, log_sum
 
 Streams = NDArray[np.int8]
 Numbers = NDArray[np.int64]

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import binom, norm
 
-from backend.rollout.evidence import Asked, bets_of_band, bets_on_ill, bets_on_well, promote_at
+from backend.ramp.evidence import Asked, bets_of_band, bets_on_ill, bets_on_well, promote_at
 from benchmarks.evidence_looks import (
     NEVER,
     Streams,

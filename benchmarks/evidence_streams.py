@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from backend.ramp.evidence import Array
 from backend.rollout.books import FRESH_LEGACY
-from backend.rollout.evidence import Array
 from benchmarks.evidence_looks import Numbers, Streams
 
 Random = np.random.Generator

@@ -20,13 +20,13 @@ from typing import Any, Final
 import numpy as np
 
 from ai.triton.comparing.certificate import Standing
+from backend.ramp.deciding import Situation, decide
+from backend.ramp.figures import Policy
+from backend.ramp.holding import Conditions
+from backend.ramp.noted import Noted
+from backend.ramp.serving import served_fraction
 from backend.rollout.books import bin_of, longest_s
-from backend.rollout.figures import Policy
-from backend.rollout.holding import Conditions
-from backend.rollout.noted import Noted
-from backend.rollout.ramp import Situation, decide
 from backend.rollout.ramps import Ramp
-from backend.rollout.serving import served_fraction
 from backend.settings import Settings
 
 NAME: Final = "ramp-simulation.json"

@@ -12,16 +12,16 @@ import pytest
 
 from ai.triton.comparing.certificate import Standing
 from backend.observe.events import Event
+from backend.ramp.certificates import Certificates
+from backend.ramp.orders import Orders
+from backend.ramp.pilot import Pilot
 from backend.rollout import control
 from backend.rollout.books import bin_of
-from backend.rollout.certificates import Certificates
 from backend.rollout.control import Rollout, StoreAway
-from backend.rollout.memory_store import MemoryStore
-from backend.rollout.orders import Orders
-from backend.rollout.pilot import Pilot
 from backend.rollout.ramps import Ramp, book_of
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Store
+from backend.rollout.stores.memory_store import MemoryStore
 from backend.settings import Settings
 
 DETECTORS = ("rtdetr", "yolo26")

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 
-from backend.rollout.looks import Look, look_record
+from backend.ramp.looks import Look, look_record
 from backend.rollout.store import Store
 from tests.api_parts import ADMIN, Running
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.observe.events import Event, RampStepped
+from backend.ramp.pilot import Pilot
 from backend.rollout.control import Rollout, StoreAway
-from backend.rollout.pilot import Pilot
 from backend.rollout.ramps import book_of
 from backend.rollout.store import Store
 from backend.settings import Settings

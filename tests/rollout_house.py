@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.observe.events import Event
 from backend.rollout.control import Rollout
-from backend.rollout.stores import open_store
+from backend.rollout.stores.opening import open_store
 from backend.settings import Settings
 
 PATIENCE_S = 30.0  # SQLite itself tries for 10 s where files vanish under several connections

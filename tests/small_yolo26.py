@@ -26,6 +26,8 @@ from tests.services import Service, free_port, stop, wait_until_ready
 
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 512, 288
+# torch's threads wait for one another by spinning; where Triton computes on the same cores, that takes it its turns.
+SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def small() -> TorchDetector:
@@ -50,7 +52,7 @@ def small_legacy() -> Iterator[Service]:
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.small_yolo26"],
-            cwd=ROOT, env={**os.environ, "YOLO26_PORT": str(port)}, stdout=log, stderr=log,
+            cwd=ROOT, env={**os.environ, **SHARING, "YOLO26_PORT": str(port)}, stdout=log, stderr=log,
         )  # fmt: skip
         service = Service("yolo26", port, process, log)
         try:

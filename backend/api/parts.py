@@ -17,8 +17,8 @@ from ai.web.intake import Budget, IntakeLimits
 if TYPE_CHECKING:
     from backend.api.auth import Keys
     from backend.observe.metrics import Metrics
+    from backend.ramp.orders import Orders
     from backend.rollout.control import Rollout
-    from backend.rollout.orders import Orders
     from backend.services.detector_client import DetectorClient
     from backend.settings import Settings
 

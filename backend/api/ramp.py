@@ -19,9 +19,9 @@ from backend.api.asked import fields, known_detector, reason
 from backend.api.auth import Role, who
 from backend.api.errors import etag
 from backend.api.parts import Parts, parts_of
+from backend.ramp.looks import Look, look_record
+from backend.ramp.orders import Orders
 from backend.rollout.control import Rollout
-from backend.rollout.looks import Look, look_record
-from backend.rollout.orders import Orders
 from backend.rollout.ramps import Ramp
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Store, StoreAway

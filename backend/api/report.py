@@ -11,9 +11,9 @@ from backend.api import answers
 from backend.api.asked import choice, known_detector
 from backend.api.auth import Role, who
 from backend.api.parts import parts_of
-from backend.rollout.report import Material, gather, report_of
-from backend.rollout.report_about import parity_of
-from backend.rollout.report_page import page
+from backend.report.about import parity_of
+from backend.report.page import page
+from backend.report.report import Material, gather, report_of
 
 # The page shows pictures of somebody's home, and words that came from outside.
 PAGE_HEADERS = {

@@ -15,7 +15,7 @@ from backend.api.asked import reason as reason_of
 from backend.api.auth import Role, who
 from backend.api.errors import etag
 from backend.api.parts import Parts, parts_of
-from backend.rollout.looks import Look
+from backend.ramp.looks import Look
 from backend.rollout.state import RolloutState
 
 CHANGEABLE = ("enabled", "fraction", "shadow", "overrides", "pins", "pins_suspended")

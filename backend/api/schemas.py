@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.rollout.looks import QUESTIONS
+from backend.ramp.looks import QUESTIONS
 from backend.rollout.ramps import MAX_STEPS, PHASES
 from backend.rollout.state import MAX_NAME_CHARS
 from backend.sides import SIDES

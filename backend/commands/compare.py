@@ -25,7 +25,7 @@ from backend.comparing.progress import Progress
 from backend.comparing.run import Comparing, InMemory
 from backend.comparing.tally import Tally
 from backend.comparing.worst import Worst
-from backend.rollout.report_about import parity_of
+from backend.report.about import parity_of
 from backend.settings import DETECTORS, Settings
 from backend.sides import LEGACY, TRITON
 from backend.stack.signals import asked_to_end, ended_by_signals

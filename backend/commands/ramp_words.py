@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.rollout.phrases import duration, percent
+from backend.ramp.phrases import duration, percent
 
 Ramp = Mapping[str, Any]
 Ramps = Mapping[str, Ramp]

@@ -12,7 +12,7 @@ from backend.commands.words import Commands, add, tell
 from backend.rollout.backup import Backup, BadBackup, back_up, restore
 from backend.rollout.patching import require_served
 from backend.rollout.store import Store
-from backend.rollout.stores import open_store, store_name
+from backend.rollout.stores.opening import open_store, store_name
 from backend.settings import Settings
 
 

@@ -13,8 +13,8 @@ from ai.core.errors import InvalidModelOutput, Overloaded
 from backend.comparing.contenders import Contender
 from backend.comparing.footage import Frame
 from backend.comparing.house import Addresses
-from backend.rollout.pairs import Saw
 from backend.services.request import media_type
+from backend.shadow.pairs import Saw
 from backend.sides import LEGACY, TRITON, Side
 from backend.transports.base import Ask, Transport
 from backend.transports.legacy import LegacyTransport

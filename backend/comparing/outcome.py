@@ -15,10 +15,10 @@ from ai.core.labels import COCO_80
 from backend.comparing.errors import CannotCompare
 from backend.comparing.tally import EPOCH, Tally
 from backend.comparing.worst import Worst
-from backend.rollout.looks import Answer
-from backend.rollout.report import Material, report_of
-from backend.rollout.report_page import page
-from backend.rollout.report_words import ms, percent
+from backend.ramp.looks import Answer
+from backend.report.page import page
+from backend.report.report import Material, report_of
+from backend.report.words import ms, percent
 from backend.sides import LEGACY, SIDES, TRITON, Side
 
 HTML, JSON = "report.html", "report.json"

@@ -23,12 +23,12 @@ from backend.comparing.footage import Frame
 from backend.comparing.tally import Tally
 from backend.comparing.worst import Worst
 from backend.observe.events import Compared
-from backend.rollout.judging import PairJudge
-from backend.rollout.memory_store import MemoryStore
-from backend.rollout.pairs import Offer, Saw
 from backend.rollout.store import Store
-from backend.rollout.turns import Turns
+from backend.rollout.stores.memory_store import MemoryStore
 from backend.services.errors import code_of
+from backend.shadow.judging import PairJudge
+from backend.shadow.pairs import Offer, Saw
+from backend.shadow.turns import Turns
 from backend.sides import LEGACY, SIDES, Side
 
 UNDER_WAY = 12  # pictures: enough for Triton's batches, and little memory

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from backend.observe.events import Compared
-from backend.rollout.books import MAX_CAMERAS, OTHERS, bin_of
-from backend.rollout.evidence import (
+from backend.ramp.evidence import (
     Asked,
     Counted,
     Starts,
@@ -20,9 +19,10 @@ from backend.rollout.evidence import (
     rollback_at,
     well,
 )
-from backend.rollout.looks import Answer, Look, Point
-from backend.rollout.pair_names import pair_names
-from backend.rollout.pairs import Saw
+from backend.ramp.looks import Answer, Look, Point
+from backend.rollout.books import MAX_CAMERAS, OTHERS, bin_of
+from backend.shadow.pair_names import pair_names
+from backend.shadow.pairs import Saw
 from backend.sides import TRITON, Side
 
 EPOCH: Final = "compare"

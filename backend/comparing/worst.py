@@ -13,12 +13,12 @@ import simplejpeg
 from ai.core.errors import InvalidImage
 from ai.core.image import ImageLimits, Pixels, decode
 from ai.core.matching import Comparison
-from backend.rollout.drawing import JPEG_QUALITY, Drawn
-from backend.rollout.pairs import Offer
-from backend.rollout.report import KIND_WEIGHTS, PICTURES
-from backend.rollout.sampling import Mismatch, Sampling
+from backend.report.report import KIND_WEIGHTS, PICTURES
 from backend.rollout.store import Sample, SampleLimits
-from backend.rollout.turns import AskStore
+from backend.shadow.drawing import JPEG_QUALITY, Drawn
+from backend.shadow.pairs import Offer
+from backend.shadow.sampling import Mismatch, Sampling
+from backend.shadow.turns import AskStore
 
 MAX_SIDE_PX = 720  # two stand side by side
 

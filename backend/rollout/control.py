@@ -28,7 +28,7 @@ from backend.rollout.journal import Journal
 from backend.rollout.quota import Traffic
 from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import Beat, Change, LostUpdate, NotPossible, Store, StoreAway
-from backend.rollout.stores import open_store, store_name
+from backend.rollout.stores.opening import open_store, store_name
 from backend.rollout.watch import Keeper
 from backend.settings import DETECTORS, ENV_FILE, Settings
 

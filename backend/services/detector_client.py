@@ -29,7 +29,6 @@ from backend.observe.events import (
 )
 from backend.rollout.decision import Decision
 from backend.rollout.flags import Flags
-from backend.rollout.pairs import Offer
 from backend.services.deadline import Deadline
 from backend.services.errors import NotServed, SideOff, UnknownDetector
 from backend.services.headroom import Demand, headroom
@@ -37,6 +36,7 @@ from backend.services.lanes import Lane, LaneStatus
 from backend.services.request import NOBODY, Request, RequestInfo, Served, Wishes, media_type
 from backend.services.retry import RetryBudget, backoff_s
 from backend.services.story import Barred, Story
+from backend.shadow.pairs import Offer
 from backend.sides import LEGACY, TRITON, Side
 from backend.transports.base import Ask, Found
 

@@ -8,10 +8,10 @@ from typing import Literal
 
 from ai.core.errors import BackendError, CrossfadeError, Refused
 from backend.observe.events import Outcome, RequestEnded
-from backend.rollout.pairs import Offer, Saw
 from backend.services.errors import AllRefused, NoSide, NotServed, TooBusy, TooLate, code_of
 from backend.services.lanes import Barrier
 from backend.services.request import Request, Served
+from backend.shadow.pairs import Offer, Saw
 from backend.sides import LEGACY, Side
 from backend.transports.base import Found
 

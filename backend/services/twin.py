@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from backend.rollout.pairs import Offer, Saw
 from backend.services.request import media_type
+from backend.shadow.pairs import Offer, Saw
 from backend.sides import Side
 from backend.transports.base import Ask, Transport
 

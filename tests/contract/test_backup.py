@@ -18,7 +18,7 @@ from backend.rollout.backup import Backup, BadBackup, back_up, restore
 from backend.rollout.ramps import Ramp
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Change, Sample, SampleLimits, Store
-from backend.rollout.stores import open_store
+from backend.rollout.stores.opening import open_store
 from backend.settings import read_settings
 from tests.redis_server import needs_redis, running_redis
 from tests.rollout_house import House, until

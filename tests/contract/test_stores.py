@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from backend.rollout import memory_store, redis_evidence, sqlite_evidence
-from backend.rollout.memory_store import MemoryStore
 from backend.rollout.quota import Quota, Seen
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Beat, Change, HasContent, Sample, SampleLimits, Store, StoreAway, Turn
-from backend.rollout.store_words import sample_text
-from backend.rollout.stores import open_store
+from backend.rollout.stores import memory_store, redis_evidence, sqlite_evidence
+from backend.rollout.stores.memory_store import MemoryStore
+from backend.rollout.stores.opening import open_store
+from backend.rollout.stores.words import sample_text
 from tests.redis_server import RedisServer, needs_redis, running_redis
 
 Opener = Callable[[], Store]

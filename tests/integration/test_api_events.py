@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from backend.api import events
-from backend.rollout.looks import Look
+from backend.ramp.looks import Look
 from tests.api_parts import ADMIN, VIEWER, Running, ramped_settings_of, running, sides_of
 from tests.backends import running_backend
 from tests.listening import EVENTS, listening

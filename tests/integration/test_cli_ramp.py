@@ -17,7 +17,7 @@ import pytest
 
 from ai.core.sample import sample_jpeg
 from backend import cli
-from backend.rollout.looks import Answer, Look
+from backend.ramp.looks import Answer, Look
 from backend.rollout.store import Sample, SampleLimits, Store
 from tests.api_parts import Running, ramped_settings_of, running, sides_of
 from tests.ramp_orders import asked, keep_look, started

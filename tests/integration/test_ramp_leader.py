@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.rollout.orders import Orders
+from backend.ramp.orders import Orders
 from backend.rollout.state import RolloutState
 from backend.settings import WATCHED, Settings
 from tests.ramp_house import Certified

@@ -19,13 +19,13 @@ import pytest
 from backend.main import compose_client
 from backend.observe.events import Attempted, Compared, Event, ShadowDropped
 from backend.rollout.flags import Flags, View
-from backend.rollout.pairs import Again, Offer, Saw
 from backend.rollout.quota import Traffic
-from backend.rollout.shadow import Shadow, ShadowLimits
 from backend.rollout.state import RolloutState
 from backend.services.detector_client import DetectorClient
 from backend.services.twin import Twin
 from backend.settings import Settings
+from backend.shadow.pairs import Again, Offer, Saw
+from backend.shadow.shadow import Shadow, ShadowLimits
 from backend.sides import LEGACY, TRITON, Side
 from backend.transports.base import Transport
 from backend.transports.legacy import LegacyTransport

@@ -19,11 +19,11 @@ from ai.core.errors import BadSetting
 from ai.triton.embedded.settings import read_settings as read_embedded
 from backend import doctor
 from backend.rollout.control import LostUpdate, Rollout
-from backend.rollout.redis_address import RedisAddress
-from backend.rollout.redis_client import SILENT_S
-from backend.rollout.redis_store import READER, RedisStore
 from backend.rollout.store import Beat, Change, Sample, SampleLimits, Store, StoreAway
-from backend.rollout.stores import open_store, store_name
+from backend.rollout.stores.opening import open_store, store_name
+from backend.rollout.stores.redis_address import RedisAddress
+from backend.rollout.stores.redis_client import SILENT_S
+from backend.rollout.stores.redis_store import READER, RedisStore
 from backend.settings import read_settings
 from tests.redis_server import RedisServer, needs_redis, running_redis
 from tests.rollout_house import House, until

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from ai.core.sample import sample_jpeg
 from backend.api import history as history_route
 from backend.main import create_app
+from backend.ramp.looks import Answer, Look, look_record
 from backend.rollout.control import Rollout
-from backend.rollout.looks import Answer, Look, look_record
 from backend.rollout.store import Sample, SampleLimits, Store, StoreAway
 from tests.api_parts import ADMIN, CALLER, KEYS, VIEWER, asked_in_process, ramped_settings_of, sides_of
 

@@ -21,7 +21,7 @@ from ai.triton.comparing.certificate import (
 )
 from ai.triton.stored.served import Served
 from ai.yolo26.processing import spec
-from backend.rollout.certificates import Certificates
+from backend.ramp.certificates import Certificates
 from backend.settings import Settings
 
 MODELS = {"yolo26": "yolo26_jpeg", "rtdetr": "rtdetr_jpeg"}
@@ -171,5 +171,5 @@ def test_they_lie_where_models_parity_leaves_them(tmp_path: Path) -> None:
 
 
 def test_reading_them_needs_no_torch() -> None:
-    words = "import sys, backend.rollout.certificates; sys.exit('torch' in sys.modules)"
+    words = "import sys, backend.ramp.certificates; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0

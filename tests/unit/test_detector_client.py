@@ -34,11 +34,11 @@ from backend.observe.events import (
     told,
 )
 from backend.rollout.flags import View
-from backend.rollout.pairs import Offer, Saw
 from backend.rollout.state import RolloutState
 from backend.services.deadline import Deadline
 from backend.services.errors import AllRefused, NoSide, NotServed, SideOff, TooBusy, TooLate, UnknownDetector
 from backend.services.request import RequestInfo
+from backend.shadow.pairs import Offer, Saw
 from backend.sides import LEGACY, TRITON
 from backend.transports.base import Ask, Found
 from backend.transports.fake import FakeTransport, Hang

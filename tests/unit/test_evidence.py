@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.rollout.evidence import (
+from backend.ramp.evidence import (
     BETS,
     BLOCK,
     Asked,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.rollout.evidence import (
+from backend.ramp.evidence import (
     Asked,
     Bets,
     Counted,

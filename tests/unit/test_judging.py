@@ -14,15 +14,15 @@ import pytest
 from ai.core.detections import Detection, Detections, Thresholds
 from ai.core.image import ImageLimits
 from ai.core.labels import COCO_80
-from backend.rollout import judging
-from backend.rollout.judging import PairJudge
-from backend.rollout.pairs import Offer, Saw
 from backend.rollout.ramps import Ramp
-from backend.rollout.sampling import Sampling
-from backend.rollout.sqlite_store import SqliteStore
 from backend.rollout.store import SampleLimits, Store, StoreAway
-from backend.rollout.turns import Turns, changed
+from backend.rollout.stores.sqlite_store import SqliteStore
 from backend.settings import Settings
+from backend.shadow import judging
+from backend.shadow.judging import PairJudge
+from backend.shadow.pairs import Offer, Saw
+from backend.shadow.sampling import Sampling
+from backend.shadow.turns import Turns, changed
 from backend.sides import TRITON
 from tests.clocks import HandClock
 from tests.pictures import jpeg, scene

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from backend.ramp.phrases import duration, percent
 from backend.rollout.control import NotPossible
-from backend.rollout.phrases import duration, percent
 from tests.ramp_house import CLEAN, LEGACY, Crew, RampHouse
 from tests.rollout_house import until
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from backend.observe.events import DisagreementMeasured, RampStepped
-from backend.rollout.looks import Look, look_record
-from backend.rollout.memory_store import MemoryStore
+from backend.ramp.looks import Look, look_record
 from backend.rollout.ramps import book_of
+from backend.rollout.stores.memory_store import MemoryStore
 from tests.ramp_house import BROKEN, CLEAN, LEGACY, Crashing, Crew, Died, RampHouse
 from tests.rollout_house import until
 
@@ -208,7 +208,7 @@ class TestAwayStore:
         house.add(crew, LEGACY)
         way.away = True
         way.calls.clear()
-        with caplog.at_level(logging.WARNING, "backend.rollout.pilot"):
+        with caplog.at_level(logging.WARNING, "backend.ramp.pilot"):
             running = asyncio.create_task(crew.pilot.run())
             await until(lambda: bool(caplog.records))
             await asyncio.sleep(0.05)  # some fifty looks

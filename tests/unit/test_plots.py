@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.rollout.plots import WIDTH, BandPoint, BarRow, Bin, Mark, band, bars, histogram, shortened
+from backend.report.plots import WIDTH, BandPoint, BarRow, Bin, Mark, band, bars, histogram, shortened
 
 SVG = "{http://www.w3.org/2000/svg}"
 

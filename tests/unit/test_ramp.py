@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from ai.core.errors import BadSetting
 from ai.triton.comparing.certificate import Standing
+from backend.ramp.deciding import Decided, Situation, decide
+from backend.ramp.diagnosis import fault_of
+from backend.ramp.evidence import Asked, clean_needed
+from backend.ramp.figures import Policy
+from backend.ramp.freezing import Freeze
+from backend.ramp.ground import bounding_rank, coverage_of, slow_bin_of, unseen
+from backend.ramp.holding import Conditions
+from backend.ramp.noted import Noted
+from backend.ramp.serving import served_fraction
 from backend.rollout.books import bin_of, longest_s
-from backend.rollout.diagnosis import fault_of
-from backend.rollout.evidence import Asked, clean_needed
-from backend.rollout.figures import Policy
-from backend.rollout.freezing import Freeze
-from backend.rollout.ground import bounding_rank, coverage_of, slow_bin_of, unseen
-from backend.rollout.holding import Conditions
-from backend.rollout.noted import Noted
-from backend.rollout.ramp import Decided, Situation, decide
 from backend.rollout.ramps import Ramp
-from backend.rollout.serving import served_fraction
 from backend.settings import Settings
 
 NOW = 100_000.0

@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 import pytest
 
 from backend.observe.events import Compared, Event, RequestEnded, Retried, ShadowDropped
-from backend.rollout.arrivals import Arrival, Arrivals
-from backend.rollout.blocks import Block, size_of
 from backend.rollout.books import FRESH_LEGACY, MAX_CAMERAS, OTHERS, Counts, bin_of, part
 from backend.rollout.flags import Flags, View
-from backend.rollout.memory_store import MemoryStore
-from backend.rollout.outbox import Outbox
 from backend.rollout.ramps import Ramp
-from backend.rollout.recorder import Recorder
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Store, StoreAway
+from backend.rollout.stores.memory_store import MemoryStore
 from backend.settings import Settings
+from backend.shadow.arrivals import Arrival, Arrivals
+from backend.shadow.blocks import Block, size_of
+from backend.shadow.outbox import Outbox
+from backend.shadow.recorder import Recorder
 from backend.sides import LEGACY, TRITON, Side
 from tests.clocks import HandClock
 

@@ -10,13 +10,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from ai.core.sample import sample_jpeg
+from backend.ramp.evidence import Asked, Counted, band
+from backend.ramp.looks import Answer, Look, Point, look_record
+from backend.report.about import parity_of
+from backend.report.page import page
+from backend.report.report import Material, gather, report_of, worst
 from backend.rollout.books import bin_of
-from backend.rollout.evidence import Asked, Counted, band
-from backend.rollout.looks import Answer, Look, Point, look_record
 from backend.rollout.ramps import Ramp
-from backend.rollout.report import Material, gather, report_of, worst
-from backend.rollout.report_about import parity_of
-from backend.rollout.report_page import page
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Change, Sample
 

@@ -16,9 +16,9 @@ from ai.core.errors import BadSetting
 from backend.observe.events import FlagsSeen
 from backend.rollout.control import InvalidState, LostUpdate, NotPossible, Rollout, StoreAway
 from backend.rollout.journal import Journal
-from backend.rollout.sqlite_store import SqliteStore
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Beat, Change
+from backend.rollout.stores.sqlite_store import SqliteStore
 from tests.rollout_house import House, until
 
 pytestmark = pytest.mark.usefixtures("nothing_said_of_flags")

@@ -12,12 +12,12 @@ from ai.core.image import ImageLimits, decode
 from ai.core.labels import COCO_80
 from ai.core.matching import Comparison, compare
 from ai.demo.scenes import draw_scene, plan_scene
-from backend.rollout.drawing import LEGACY_COLOUR, TRITON_COLOUR, drawn
-from backend.rollout.light import light_of
-from backend.rollout.memory_store import MemoryStore
-from backend.rollout.pairs import Offer
-from backend.rollout.sampling import LEAST_GAP_S, Mismatch, Sampling, sample_id
 from backend.rollout.store import SampleLimits
+from backend.rollout.stores.memory_store import MemoryStore
+from backend.shadow.drawing import LEGACY_COLOUR, TRITON_COLOUR, drawn
+from backend.shadow.light import light_of
+from backend.shadow.pairs import Offer
+from backend.shadow.sampling import LEAST_GAP_S, Mismatch, Sampling, sample_id
 from backend.sides import TRITON
 from tests.clocks import HandClock
 from tests.pictures import jpeg, oriented, png, scene, webp

@@ -26,9 +26,9 @@ from ai.core.errors import (
     Unavailable,
 )
 from backend.observe.events import Compared, DropReason, Event, ShadowDropped, Verdict
-from backend.rollout.pairs import Again, Offer, Saw
-from backend.rollout.shadow import Shadow, ShadowLimits
 from backend.services.twin import Twin
+from backend.shadow.pairs import Again, Offer, Saw
+from backend.shadow.shadow import Shadow, ShadowLimits
 from backend.sides import LEGACY, SIDES, TRITON, Side
 from backend.transports.fake import A_DOG, FakeTransport, Hang
 from tests.clocks import HandClock

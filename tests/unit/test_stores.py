@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from backend.rollout.memory_store import MemoryStore
 from backend.rollout.quota import Quota
-from backend.rollout.sqlite_schema import READER
-from backend.rollout.sqlite_store import FORGOTTEN_AFTER_S, SqliteStore
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Beat, Change, Sample, SampleLimits, StoreAway
-from backend.rollout.stores import open_store
+from backend.rollout.stores.memory_store import MemoryStore
+from backend.rollout.stores.opening import open_store
+from backend.rollout.stores.sqlite_schema import READER
+from backend.rollout.stores.sqlite_store import FORGOTTEN_AFTER_S, SqliteStore
 from tests.clocks import HandClock
 
 

@@ -1,0 +1,1 @@
+"""The ramp: what the evidence says, and what is done about it."""

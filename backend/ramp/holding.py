@@ -1,0 +1,110 @@
+"""Everything that keeps a ramp's next step away, each as a phrase. What is not known is a reason to wait as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ai.triton.comparing.certificate import Standing
+from backend.ramp.figures import Policy
+from backend.ramp.ground import unseen
+from backend.ramp.looks import Answer
+from backend.ramp.phrases import duration, listed, percent
+from backend.rollout.books import Counts, part
+from backend.rollout.ramps import Ramp
+
+NAMED = 3  # of what was not seen; the others are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is so beside the books."""
+
+    standing: Callable[[str], Standing]  # of the certificate, for a model version
+    headroom: float | None  # what legacy could carry over the demand; None: nobody knows
+    shadow: float
+    triton_on: bool = True
+    frozen: str = ""  # the window in which nothing is promoted
+    legacy_enabled: bool = True
+
+
+def waits_outside(ramp: Ramp, version: str, conditions: Conditions, policy: Policy) -> Iterator[str]:
+    """What has nothing to do with evidence."""
+    if ramp.paused:
+        yield f"paused: {ramp.paused}"
+    if not conditions.triton_on:
+        yield "Triton is switched off"
+    if not conditions.legacy_enabled:
+        yield "LEGACY_ENABLED=false: there is nothing to compare with"
+    elif conditions.shadow <= 0:
+        yield "nothing is compared: the shadow fraction is 0"
+    if conditions.frozen:
+        yield f"nothing is promoted in {conditions.frozen} (RAMP_FREEZE)"
+    yield from _gate(ramp)
+    if not ramp.forced:
+        yield from _certificate(version, conditions)
+        yield from _headroom(conditions.headroom, policy.headroom)
+
+
+def waits_for_evidence(
+    ramp: Ramp, counts: Counts, answers: tuple[Answer, ...], policy: Policy, now: float
+) -> Iterator[str]:
+    for answer in answers:
+        if answer.well < answer.well_at:
+            yield _unanswered(answer)
+    samples = sum(answer.asked for answer in answers if answer.question == "disagreement")
+    if samples < policy.step_samples:
+        yield f"a step takes {policy.step_samples:,} samples at least; there are {samples:,}"
+    if now - ramp.step_at < policy.step_s:
+        left_s = policy.step_s - (now - ramp.step_at)
+        yield f"a step takes {duration(policy.step_s)} at least; {duration(left_s)} are left"
+    yield from _dropped(counts, policy.dropped)
+    yield from _coverage(ramp, counts)
+
+
+def _gate(ramp: Ramp) -> Iterator[str]:
+    """At the last step there is none left: it was approved as it began."""
+    following = ramp.steps[ramp.step + 1 : ramp.step + 2]
+    if following and following[0] in ramp.gates and following[0] > ramp.approved:
+        yield f"{percent(following[0])} has to be approved (crossfade ramp approve)"
+
+
+def _certificate(version: str, conditions: Conditions) -> Iterator[str]:
+    standing = conditions.standing(version)
+    if not standing.holds:
+        yield standing.reason
+
+
+def _headroom(ratio: float | None, least: float) -> Iterator[str]:
+    if least <= 0:
+        return
+    if ratio is None:
+        yield "nobody has measured yet how much legacy could carry"
+    elif ratio < least:
+        yield f"legacy could carry {ratio:.2f} of what is asked, and a step needs {least:g}"
+
+
+def _unanswered(answer: Answer) -> str:
+    if not answer.asked:
+        return f"{answer.question}: no samples yet"
+    of = f" of about {answer.needed:,}" if answer.needed > answer.asked else ""
+    rate = answer.rate or 0.0
+    if rate > 0:
+        allowed = f"up to {percent(answer.bound)} is allowed"
+        return f"{answer.question}: {percent(rate)} in {answer.asked:,}{of} samples, {allowed}"
+    return f"{answer.question}: {answer.asked:,}{of} samples"
+
+
+def _dropped(counts: Counts, most: float) -> Iterator[str]:
+    dropped, made = sum(part(counts, "dropped.").values()), sum(part(counts, "compared.").values())
+    if dropped > most * (dropped + made):
+        share = dropped / (dropped + made)
+        yield f"{percent(share)} of the comparisons were dropped, up to {percent(most)} is allowed"
+
+
+def _coverage(ramp: Ramp, counts: Counts) -> Iterator[str]:
+    names = unseen(ramp.baseline or {}, counts)
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        shown = ", ".join(names[:NAMED]) if more else listed(names)
+        yield f"not in the evidence since this step began: {shown}{more}"

@@ -1,0 +1,1 @@
+"""What a ramp or a comparison has shown, for people."""

@@ -1,0 +1,1 @@
+"""The stores that replicas can agree in: this process, one SQLite file, a Redis."""
