@@ -38,9 +38,12 @@ def prove(cases: Sequence[Case]) -> Report:
     with tempfile.TemporaryDirectory(prefix="crossfade-proof-") as created:
         house = build_house(Path(created))
         with running_triton(house.repository) as triton, small_legacy() as legacy:
-            proven = [_proven(case, house, triton, legacy, progress) for case in cases]
+            report = Report(machine, ())
+            for case in cases:
+                report = report.and_also(_proven(case, house, triton, legacy, progress))
+                save(report, RESULTS)  # it takes half an hour, and somebody may stop it
     progress.done()
-    return Report(machine, tuple(proven))
+    return report
 
 
 def _proven(

@@ -47,6 +47,9 @@ class Report:
     proven: tuple[Proven, ...]
     schema: int = SCHEMA
 
+    def and_also(self, proven: Proven) -> Report:
+        return replace(self, proven=(*self.proven, proven))
+
     def with_others_of(self, before: Report) -> Report:
         """Whatever was proven before on the same machine and not anew."""
         if before.machine.title != self.machine.title:
