@@ -136,3 +136,8 @@ def test_this_machines_key_is_shown_to_no_other_machine(planned, tmp_path):
 def test_a_pictures_type_is_what_its_bytes_say():
     assert media_type(sample_jpeg()) == "image/jpeg"
     assert media_type(b"no picture") == "application/octet-stream"
+
+
+def test_the_services_share_the_cores_unless_somebody_says_otherwise(planned):
+    assert planned()["yolo26"].variables["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert "OMP_WAIT_POLICY" not in planned(OMP_WAIT_POLICY="ACTIVE")["yolo26"].variables
