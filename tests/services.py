@@ -17,6 +17,8 @@ from typing import IO
 
 import httpx
 
+from backend.stack.plan import SHARING
+
 START_TIMEOUT_S = 90
 
 
@@ -75,7 +77,7 @@ def running(name: str, wait: bool = True, **variables: str) -> Iterator[Service]
     with tempfile.TemporaryFile() as log:  # a pipe that nobody empties would stop a service that logs much
         process = subprocess.Popen(
             [sys.executable, "-m", f"ai.{name}.service"],
-            env={**os.environ, **settings},
+            env={**SHARING, **os.environ, **settings},
             stdout=log,
             stderr=log,
         )

@@ -22,12 +22,11 @@ from ai.engines.detector import TorchDetector
 from ai.serving.run import serve
 from ai.triton.building.source import Source, fingerprint
 from ai.yolo26.model import detector
+from backend.stack.plan import SHARING
 from tests.services import Service, free_port, stop, wait_until_ready
 
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 512, 288
-# torch's threads wait for one another by spinning; where Triton computes on the same cores, that takes it its turns.
-SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def small() -> TorchDetector:
