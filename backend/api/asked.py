@@ -6,9 +6,10 @@ Read by hand: on the way of every picture validation by a model is felt.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from unicodedata import category
 
 from fastapi import Request
 
@@ -22,6 +23,13 @@ from backend.sides import LEGACY, TRITON, Side
 MAX_QUERY_BYTES = 16 * 1024
 MAX_BODY_BYTES = 1024 * 1024  # thousands of pins
 MAX_REASON_CHARS = 500
+
+_NO_TEXT = (
+    "Cc",
+    "Cs",
+    "Zl",
+    "Zp",
+)  # control signs, halves of signs, ends of lines: see unicode.org/reports/tr44
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,17 @@ async def fields(request: Request, parts: Parts) -> dict[str, Any]:
 def reason(value: object) -> str:
     if not isinstance(value, str) or len(value) > MAX_REASON_CHARS:
         raise Problem(422, f"reason must be a text of at most {MAX_REASON_CHARS} signs")
+    for sign in value:
+        if category(sign) in _NO_TEXT:
+            raise Problem(422, f"reason holds {sign!a}, which cannot be shown; it must be one line of text")
     return value
+
+
+def require_printable(what: str, names: Iterable[object]) -> None:
+    """A camera with such a name is refused as well, so no picture could ever be of it."""
+    for one in names:
+        if isinstance(one, str) and not one.isprintable():
+            raise Problem(422, f"{what}: the name {one[:40]!a} holds signs that cannot be printed")
 
 
 def _name(what: str, text: str | None) -> str | None:

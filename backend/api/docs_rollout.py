@@ -11,6 +11,7 @@ from backend.api.asked import MAX_REASON_CHARS
 from backend.api.describing import KEY, Example, Operation, answered, parameter, problems, takes
 from backend.api.ramp import ACTIONS
 from backend.api.schemas import BINARY, FLAG, FLAGS, NAME, STEP, STEPS, TEXT, listed, or_null, table
+from backend.rollout.ramps import MAX_STEPS
 from backend.settings import DETECTORS
 
 _AT = 1795248000.2
@@ -32,6 +33,7 @@ _RAMP: Example = {
     "id": "5f2c9a", "steps": [0.1, 0.25, 0.5, 0.75, 1.0], "phase": "running", "step": 2, "tries": 3, "paused": "",
     "dry_run": False, "gates": [1.0], "approved": 0.0, "forced": "", "started_at": _AT - 7200, "step_at": _AT - 600,
     "slow_bin": 312, "model_version": "1", "baseline": {"class.person": 80, "light.day": 120}, "ended": "",
+    "rolled_back": False,
     "epoch": "5f2c9a.3", "fraction": 0.5, "asked": 0.5, "effective": 0.5, "look": _LOOK,
 }  # fmt: skip
 _RAMPS: Example = {"ramps": {"yolo26": _RAMP}}
@@ -71,7 +73,7 @@ _ORDER: dict[str, Any] = {
     "detector": or_null({"type": "string", "enum": list(DETECTORS)}),
     "reason": {"type": "string", "maxLength": MAX_REASON_CHARS},
     "steps": or_null(STEPS),
-    "gates": or_null(listed(STEP)),
+    "gates": or_null(listed(STEP) | {"maxItems": MAX_STEPS}),
     "dry_run": FLAG,
     "force": FLAG,
 }

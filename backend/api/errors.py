@@ -36,7 +36,8 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def problem_answer(request: Request, problem: Problem, more: Mapping[str, Any] = _NOTHING) -> JSONResponse:
-    detail = problem.detail[:MAX_DETAIL_CHARS]
+    # Half a sign, as JSON can carry it, has no bytes of its own.
+    detail = problem.detail.encode("utf-8", "backslashreplace").decode()[:MAX_DETAIL_CHARS]
     document = {**problem.document, "detail": detail, **more}
     if request.scope["path"] == DEEPSTACK_PATH:
         document |= {"success": False, "error": detail}

@@ -22,7 +22,7 @@ from backend.api.parts import Parts, parts_of
 from backend.ramp.looks import Look, look_record
 from backend.ramp.orders import Orders
 from backend.rollout.control import Rollout
-from backend.rollout.ramps import Ramp
+from backend.rollout.ramps import MAX_STEPS, Ramp
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Store, StoreAway
 
@@ -170,6 +170,8 @@ def _shares(body: Mapping[str, Any], name: str) -> tuple[float, ...] | None:
         return None
     if not isinstance(values, list) or not all(_is_share(value) for value in values):
         raise Problem(422, f"{name} must be a list of numbers over 0 and at most 1, such as [0.1, 0.5, 1]")
+    if len(values) > MAX_STEPS:
+        raise Problem(422, f"{name} has {len(values):,} entries; a ramp takes at most {MAX_STEPS} steps")
     return tuple(float(value) for value in values)
 
 

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 
 from ai.web.problems import Problem
 from backend.api import answers, ramp
-from backend.api.asked import fields
+from backend.api.asked import fields, require_printable
 from backend.api.asked import reason as reason_of
 from backend.api.auth import Role, who
 from backend.api.errors import etag
@@ -43,6 +43,7 @@ async def change(request: Request) -> Response:
     reason = reason_of(patch.pop("reason", ""))
     _require_changeable(patch)
     _require_known(patch.get("overrides"), parts.client.detectors)
+    require_printable("pins", pins if isinstance(pins := patch.get("pins"), Mapping) else ())
     state = await parts.rollout.change(patch, who=name, reason=reason, version=version)
     return await _state(request, parts, state)
 

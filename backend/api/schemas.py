@@ -81,6 +81,7 @@ _RAMP: Mapping[str, Schema] = {
     "model_version": TEXT,
     "baseline": or_null(_by_name(COUNT)),
     "ended": TEXT,
+    "rolled_back": FLAG,
     "epoch": TEXT,
     "fraction": SHARE,
     "asked": SHARE,

@@ -47,7 +47,10 @@ def page(report: Report, pictures: Mapping[str, bytes]) -> str:
         "style-src 'unsafe-inline'\">"
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
     )
-    return f"{head}<body><main>{''.join(body)}</main></body></html>\n"
+    text = f"{head}<body><main>{''.join(body)}</main></body></html>\n"
+    return text.encode(
+        "utf-8", "backslashreplace"
+    ).decode()  # half a sign of a file's name has no bytes of its own
 
 
 def _banner(report: Report, title: str) -> str:

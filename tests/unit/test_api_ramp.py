@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator
 
 import httpx
@@ -133,7 +134,10 @@ async def test_what_cannot_be_as_things_stand_is_a_409_in_a_sentence(api, order,
         ({"action": "start", "steps": [0.1, 2]}, "steps must be a list of numbers"),
         ({"action": "start", "steps": "0.1,1"}, "steps must be a list of numbers"),
         ({"action": "start", "steps": [True]}, "steps must be a list of numbers"),
-        ({"action": "start", "steps": [i / 100 for i in range(1, 30)]}, "they must rise"),
+        ({"action": "start", "steps": [i / 100 for i in range(1, 30)]}, "at most 20 steps"),
+        ({"action": "start", "gates": [0.5] * 50_000}, "gates has 50,000 entries"),
+        ({"action": "start", "reason": "a\x1b[2J"}, "reason holds '\\x1b'"),
+        ({"action": "start", "reason": "a\nb"}, "one line of text"),
         ({"action": "start", "gates": [0]}, "gates must be a list of numbers"),
         ({"action": "start", "dry_run": 1}, "dry_run is '1'"),
         ({"action": "start", "force": "yes"}, "force is 'yes'"),
@@ -237,7 +241,7 @@ async def test_the_history_of_one_detector_leaves_out_what_concerns_the_other_on
 
 
 async def test_the_whole_history_is_exported_a_page_at_a_time_newest_first(app, api, monkeypatch):
-    monkeypatch.setattr(history_route, "PAGE", 3)
+    monkeypatch.setattr(history_route, "MAX_ROWS", 3)
     asked = []
     ask = rollout_of(app).ask
 
@@ -255,11 +259,53 @@ async def test_the_whole_history_is_exported_a_page_at_a_time_newest_first(app, 
     changes = [json.loads(line) for line in answer.text.splitlines()]
     assert [one["version"] for one in changes] == [8, 7, 6, 5, 4, 3, 2, 1]
     assert changes == (await api.get("/api/rollout/history", headers=VIEWER)).json()["changes"]
-    assert [len(page) for page in asked[:3]] == [3, 3, 2]
+    assert [len(page) for page in asked[:4]] == [1, 3, 3, 1]
     short = await api.get("/api/rollout/history?format=jsonl&limit=4", headers=VIEWER)
     assert len(short.text.splitlines()) == 4
     for bad in ("format=csv", "format=jsonl&limit=0", "limit=1001", "detector=x"):
         assert problem(await api.get(f"/api/rollout/history?{bad}", headers=VIEWER))[0] == 422
+
+
+async def test_large_changes_are_read_and_sent_a_few_at_a_time(app, api, monkeypatch):
+    """The thread that reads them watches the flags, and what was read is held."""
+    monkeypatch.setattr(history_route, "PAGE_BYTES", 200_000)
+    pins = {
+        f"camera-{'x' * 60}-{number:04}": "legacy" for number in range(600)
+    }  # 100 KB a change, of two states
+    for number in range(9):
+        changed = {"shadow": number / 100, "pins": pins}
+        await api.put("/api/rollout", headers={**ADMIN, "If-Match": "*"}, json=changed)
+    pages = []
+    ask = rollout_of(app).ask
+
+    async def counted(work):
+        pages.append(await ask(work))
+        return pages[-1]
+
+    monkeypatch.setattr(rollout_of(app), "ask", counted)
+    for query in ("limit=1000", "format=jsonl", "detector=yolo26&limit=1000"):
+        pages.clear()
+        assert (await api.get(f"/api/rollout/history?{query}", headers=VIEWER)).status_code == 200
+        assert max(map(len, pages)) <= 2
+        assert sum(map(len, pages)) == 10
+
+
+async def test_the_history_as_json_is_streamed_and_encoded_apart_from_the_requests(app, api, monkeypatch):
+    """What it holds is a page; encoding thousands of pins on the event loop would stop every other request."""
+    threads = set()
+    encoded = history_route._encoded
+
+    def noted(change):
+        threads.add(threading.current_thread())
+        return encoded(change)
+
+    monkeypatch.setattr(history_route, "_encoded", noted)
+    async with api.stream("GET", "/api/rollout/history", headers=VIEWER) as answer:
+        assert "content-length" not in answer.headers
+        assert [one["version"] for one in json.loads(await answer.aread())["changes"]] == [1]
+    assert threads
+    assert threading.current_thread() not in threads
+    assert (await api.head("/api/rollout/history", headers=VIEWER)).content == b""
 
 
 # --- Samples

@@ -310,13 +310,39 @@ async def test_a_change_of_nothing_seen_is_428(api):
         ({"reason": "only this"}, "nothing is to be changed"),
         ({"fraction": 0.5, "reason": 7}, "reason"),
         ({"fraction": 0.5, "reason": "x" * 501}, "reason"),
+        ({"fraction": 0.5, "reason": "x\n    7  forged"}, "reason holds '\\n'"),
+        ({"fraction": 0.5, "reason": "\x1b]52;c;x\x07"}, "reason holds '\\x1b'"),
+        ({"fraction": 0.5, "reason": "\ud800"}, "reason holds '\\ud800'"),
+        ({"pins": {"\ud800": "x"}}, "pins: the name '\\ud800'"),
+        ({"pins": {"\ud800": "triton"}}, "pins: the name '\\ud800'"),
+        ({"pins": {"\x1b]0;x\x07": "legacy"}}, "cannot be printed"),
+        ({"pins": {"porch": "\ud800"}}, "legacy or triton"),
+        ({"fraction": "\ud800"}, "a number from 0 to 1"),
+        ({"overrides": {"\ud800": 1}}, "there are rtdetr, yolo26"),
+        ({"\ud800": 1}, "cannot be changed"),
         ({}, "nothing is to be changed"),
         ([0.5], "a JSON object"),
     ],
 )
 async def test_a_bad_field_is_a_422_that_says_what_it_may_be(api, fields, words):
-    answer = await api.put("/api/rollout", headers={**ADMIN, "If-Match": "*"}, json=fields)
+    body = json.dumps(fields)  # half a sign as an escape: httpx would not send it otherwise
+    answer = await api.put("/api/rollout", headers={**ADMIN, "If-Match": "*"}, content=body)
     assert_problem(answer, 422, words)
+
+
+async def test_no_sentence_of_an_error_is_more_than_utf_8_can_carry(app, api):
+    async def fails(*_: object, **__: object) -> None:
+        raise NotPossible("of a camera called \ud800")
+
+    app.state.parts.rollout.change = fails
+    assert_problem(await changed(api, "*", fraction=0.5), 409, "called \\ud800")
+
+
+async def test_a_reason_may_be_in_any_language(api):
+    reason = "夜間　試験: людей не видно 👨‍👩‍👧 «prêt»"
+    assert (await changed(api, "*", fraction=0.5, reason=reason)).status_code == 200
+    history = (await api.get("/api/rollout/history", headers=VIEWER)).json()
+    assert history["changes"][0]["reason"] == reason
 
 
 @pytest.mark.parametrize(
