@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from backend.private_files import replace_with
 from backend.rollout.locked import locked
+from backend.rollout.state import RolloutState
 from backend.settings import share_of, switch_of, watched_of_env_file, watched_of_environment
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,12 @@ class Said:
         """What may become a change of the state."""
         shares = {"fraction": self.fraction, "shadow": self.shadow}
         return {name: share for name, share in shares.items() if share is not None}
+
+    def first_state(self, legacy_enabled: bool) -> RolloutState:
+        """Where nothing is known: Triton gets nothing unasked, unless there is nobody else."""
+        unsaid = 0.0 if legacy_enabled else 1.0
+        fraction = unsaid if self.fraction is None else self.fraction
+        return RolloutState(version=1, fraction=fraction, shadow=self.shadow or 0.0)
 
 
 @dataclass(slots=True)
@@ -185,7 +193,4 @@ class LastSeen:
             return None
 
     def write(self, shares: Mapping[str, float]) -> None:
-        fresh = self._path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps((self.read() or {}) | dict(shares)))
-        fresh.replace(self._path)
+        replace_with(self._path, json.dumps((self.read() or {}) | dict(shares)).encode())

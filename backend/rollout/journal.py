@@ -4,6 +4,7 @@ Several workers append; a line that was cut short by a crash is skipped, and the
 Each line names the store that held the state, without a password. What another store held counts only where the one of
 now is empty: a machine that moves brings its state along, one that joins a fleet overrules nobody, and beside a new
 store that is away it obeys nothing old. Lines of an older Crossfade name no store: they are of whichever is used.
+A rollback that the store could not be told of is marked as owed, and what settled it later names it by its time.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from backend.private_files import replace_with
 from backend.rollout.locked import locked
 from backend.rollout.state import InvalidState
 from backend.rollout.store import Change
@@ -20,6 +23,14 @@ from backend.rollout.store import Change
 MAX_BYTES = 4 * 1024 * 1024
 KEPT_BYTES = MAX_BYTES // 4  # of the newest lines, when it has grown over that
 LOCK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    store: str
+    change: Change
+    owed: bool
+    settles: float | None  # `at` of the owed rollback, and of those before it
 
 
 class Journal:
@@ -34,12 +45,13 @@ class Journal:
         self._kept_bytes = kept_bytes
         self._mark: tuple[int, int] | None = None  # inode and size at the last look
 
-    def append(self, change: Change) -> None:
+    def append(self, change: Change, *, owed: bool = False, settles: Change | None = None) -> None:
         """Once, whoever saw it first."""
+        marks = ({"owed": True} if owed else {}) | ({"settles": settles.at} if settles else {})
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self._path.with_suffix(".lock"), LOCK_S):
             lines = self._lines()
-            line = json.dumps({"store": self._store} | change.to_table(), sort_keys=True)
+            line = json.dumps({"store": self._store} | marks | change.to_table(), sort_keys=True)
             if line in lines:
                 return
             self._append(line)
@@ -48,12 +60,23 @@ class Journal:
 
     def newest(self) -> Change | None:
         """Of this store: the highest version, and of two the later."""
-        return _newest(change for store, change in self._changes() if self._is_own(store))
+        return _newest(entry.change for entry in self._entries() if self._is_own(entry.store))
 
     def newest_of_the_store_before(self) -> Change | None:
         """Of the other store that this machine used last."""
-        others = [(store, change) for store, change in self._changes() if not self._is_own(store)]
-        return _newest(change for store, change in others if store == others[-1][0])
+        others = [entry for entry in self._entries() if not self._is_own(entry.store)]
+        return _newest(entry.change for entry in others if entry.store == others[-1].store)
+
+    def owed(self, known: Change | None) -> Change | None:
+        """The last rollback that this store has not heard of; `known` is one that may not stand here."""
+        last, settled = known, float("-inf")
+        for entry in self._entries():
+            if not self._is_own(entry.store):
+                continue
+            if entry.owed and (last is None or entry.change.at >= last.at):
+                last = entry.change
+            settled = max(settled, entry.settles if entry.settles is not None else settled)
+        return last if last is not None and last.at > settled else None
 
     def _is_own(self, store: str) -> bool:
         return store in ("", self._store) or not self._store
@@ -67,13 +90,19 @@ class Journal:
         before, self._mark = self._mark, (stat.st_ino, stat.st_size)
         return before != self._mark
 
-    def _changes(self) -> Iterator[tuple[str, Change]]:
+    def _entries(self) -> Iterator[Entry]:
         for line in self._lines():
             try:
                 table = json.loads(line)
                 change = Change.from_table(table)
                 if change.version == change.state.version:
-                    yield str(table.get("store", "")), change
+                    settles = table.get("settles")
+                    yield Entry(
+                        str(table.get("store", "")),
+                        change,
+                        table.get("owed") is True,
+                        None if settles is None else float(settles),
+                    )
             except (ValueError, KeyError, TypeError, RecursionError, InvalidState):
                 continue
 
@@ -101,10 +130,7 @@ class Journal:
             if kept and room < 0:
                 break
             kept.append(line)
-        fresh = self._path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text("".join(f"{line}\n" for line in reversed(kept)), encoding="utf-8")
-        fresh.replace(self._path)
+        replace_with(self._path, "".join(f"{line}\n" for line in reversed(kept)).encode())
 
 
 def _newest(changes: Iterable[Change]) -> Change | None:

@@ -18,7 +18,8 @@ from backend.rollout.crew import Crew, Worker
 from backend.rollout.environment import EnvironmentWatch, LastSeen
 from backend.rollout.flags import View
 from backend.rollout.journal import Journal
-from backend.rollout.patching import patched, readable, require_served, words
+from backend.rollout.owed import ENVIRONMENT, NOT_HEARD, changes_since, is_settled
+from backend.rollout.patching import changed, readable, require_served, words
 from backend.rollout.quota import Quota, Traffic
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Change, LostUpdate, NotPossible, Store, StoreAway
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TRIES = 50  # against others that change the flags at the same moment
-ENVIRONMENT = "environment"
 
 
 class Keeper:
@@ -81,7 +81,7 @@ class Keeper:
 
     def _look_at_store(self) -> None:
         try:
-            if self.trouble or self._known is None or self._store.changed():
+            if self.trouble or self._known is None or self._owed or self._store.changed():
                 self._agree()
         except StoreAway as away:
             if not self.trouble:
@@ -100,18 +100,23 @@ class Keeper:
             wanted = self._wanted(stored)
             if wanted is stored or self._store.write(wanted, stored.version if stored else None):
                 self._quotas = snapshot.quotas
+                self._know(wanted, settles=self._owed)
                 self._owed = None
-                self._know(wanted)
                 return wanted
         raise StoreAway("The flags are changed by others all the time.")
 
     def _wanted(self, stored: Change | None) -> Change:
+        newest, owed = self._newest(stored), self._owed
+        if owed is None or newest == owed or is_settled(owed, changes_since(self._store, owed)):
+            return newest
+        after = newest.state.rolled_back(f"rolled back by {owed.who}")
+        return replace(self._made(newest.state, after, owed.who, owed.reason), at=owed.at)
+
+    def _newest(self, stored: Change | None) -> Change:
         if stored is None:
             self._read_journal()
             return self._known or self._first()
-        state = readable(stored)
-        if self._owed and stored.version >= self._owed.version and stored.at < self._owed.at:
-            return self._made(state, state.rolled_back(), self._owed.who, self._owed.reason)
+        readable(stored)
         return self._known if self._known and self._known.version > stored.version else stored
 
     def _first(self) -> Change:
@@ -121,23 +126,23 @@ class Keeper:
             brought = self._journal.newest_of_the_store_before()
         if brought:
             return brought
-        said = self._environment.said
-        unsaid = 0.0 if self._worker.legacy_enabled else 1.0
-        fraction = unsaid if said.fraction is None else said.fraction
-        state = RolloutState(version=1, fraction=fraction, shadow=said.shadow or 0.0)
+        state = self._environment.said.first_state(self._worker.legacy_enabled)
         return Change.made(None, state, who=ENVIRONMENT, reason="first start", at=self._store.now())
 
-    def _know(self, change: Change) -> None:
-        if self._known == change:
+    def _know(self, change: Change, *, owed: bool = False, settles: Change | None = None) -> None:
+        if self._known == change and settles is None:
             return
         self._known, self._state = change, change.state
         with self._complaints.of("the journal cannot be written"):
-            self._journal.append(change)
+            self._journal.append(change, owed=owed, settles=settles)
 
     def _read_journal(self) -> None:
         """Another worker of this machine may have been the last one to reach the store, or may not reach it."""
         with self._complaints.of("the journal cannot be read"):
-            newest = self._journal.newest() if self._journal.grew() else None
+            grew = self._journal.grew()
+            newest = self._journal.newest() if grew else None
+            if grew and self._worker.legacy_enabled:  # without it, there is nothing to roll back to
+                self._owed = self._journal.owed(self._owed)
             if newest and (self._known is None or newest.version > self._known.version):
                 self._known, self._state = newest, newest.state
 
@@ -147,7 +152,7 @@ class Keeper:
         def altered(current: RolloutState) -> RolloutState:
             if version is not None and version != current.version:
                 raise LostUpdate(current)
-            after = patched(current, patch).changed_by_hand(current, who, self._store.now())
+            after = changed(current, patch, who, self._store.now())
             self._require_possible(after)
             return after
 
@@ -183,11 +188,7 @@ class Keeper:
                 return self._change(lambda state: state.rolled_back(f"rolled back by {who}"), who, reason)
             except StoreAway as away:
                 self._roll_back_alone(who, reason)
-                raise StoreAway(
-                    f"{away} This worker sends nothing to Triton any more, others of this machine follow its journal, "
-                    "and the store is told when it is back; workers elsewhere are not reached. "
-                    "TRITON_ENABLED=false in .env is the switch that needs no store."
-                ) from away
+                raise StoreAway(f"{away} {NOT_HEARD}") from away
 
     def _change(
         self,
@@ -206,8 +207,8 @@ class Keeper:
 
     def _roll_back_alone(self, who: str, reason: str) -> None:
         before = self._state or RolloutState()
-        self._owed = self._made(before, before.rolled_back(), who, reason)
-        self._know(self._owed)
+        self._owed = self._made(before, before.rolled_back(f"rolled back by {who}"), who, reason)
+        self._know(self._owed, owed=True)
 
     def _made(
         self,

@@ -1,0 +1,63 @@
+"""A rollback that was made while the store was away, and whether the store still has to hear of it.
+
+It does until it stands in the history, as what that person did at that time, or until somebody has given Triton a share
+again since. A ramp and the environment are nobody: they did not know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from backend.rollout.state import InvalidState, RolloutState
+from backend.rollout.store import Change, Store
+from backend.sides import TRITON
+
+ENVIRONMENT = "environment"
+NOBODY = (ENVIRONMENT, "ramp")
+CHANGES_AT_ONCE = 100
+NOT_HEARD = (
+    "This worker sends nothing to Triton any more, others of this machine follow its journal, and the store is told "
+    "when it is back; workers elsewhere are not reached. TRITON_ENABLED=false in .env is the switch without a store."
+)
+
+
+def is_settled(owed: Change, changes: Iterable[Change]) -> bool:
+    """By changes that may have been made since."""
+    return any(
+        (change.at, change.who) == (owed.at, owed.who)
+        or (change.at > owed.at and change.who not in NOBODY and gives_triton_more(change))
+        for change in changes
+    )
+
+
+def changes_since(store: Store, owed: Change) -> Iterator[Change]:
+    """Newest first. Whatever came after it has a version that is no lower."""
+    before: int | None = None
+    while page := store.history(CHANGES_AT_ONCE, before):
+        for change in page:
+            if change.version < owed.version:
+                return
+            yield change
+        before = page[-1].version
+
+
+def gives_triton_more(change: Change) -> bool:
+    """By a fraction, an override or a pin."""
+    try:
+        after = change.state
+        before = RolloutState.from_table(change.before) if change.before else RolloutState()
+    except InvalidState:
+        return False
+    return (
+        after.fraction > before.fraction
+        or any(
+            after.fraction_of(name) > before.fraction_of(name)
+            for name in {*after.overrides, *before.overrides}
+        )
+        or bool(_led_to_triton(after) - _led_to_triton(before))
+    )
+
+
+def _led_to_triton(state: RolloutState) -> set[str]:
+    """The cameras, by their pins."""
+    return set() if state.pins_suspended else {name for name, side in state.pins.items() if side == TRITON}

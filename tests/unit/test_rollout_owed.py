@@ -1,0 +1,196 @@
+"""A rollback that the store could not be told of: it holds until somebody who may know of it says otherwise."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.rollout.crew import Worker
+from backend.rollout.environment import EnvironmentWatch, LastSeen
+from backend.rollout.journal import Journal
+from backend.rollout.quota import Traffic
+from backend.rollout.state import RolloutState
+from backend.rollout.store import StoreAway
+from backend.rollout.stores.memory_store import MemoryStore
+from backend.rollout.watch import Keeper
+
+pytestmark = pytest.mark.usefixtures("nothing_said_of_flags")
+
+
+def state_of(keeper: Keeper) -> RolloutState:
+    assert keeper.view.state is not None
+    return keeper.view.state
+
+
+class Way:
+    """One machine's to a store in memory that others share; it can be cut."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        asked = getattr(self._store, name)
+
+        def ask(*words: Any, **more: Any) -> Any:
+            if self.cut and name not in {"now", "close"}:
+                raise StoreAway("the way is cut")
+            return asked(*words, **more)
+
+        return ask
+
+
+class TestOwed:
+    """A rollback on a machine whose way to the store is cut, while the others go on."""
+
+    @pytest.fixture
+    def clock(self) -> Iterator[float]:
+        return itertools.count(1000.0)
+
+    @pytest.fixture
+    def store(self, clock: Iterator[float]) -> MemoryStore:
+        return MemoryStore(lambda: next(clock))
+
+    @pytest.fixture
+    def way(self, store: MemoryStore) -> Way:
+        return Way(store)
+
+    def keeper(self, store: Any, machine: Path, name: str = "a", legacy: bool = True) -> Keeper:
+        made = Keeper(
+            store, Journal(machine / "journal.jsonl", "redis://x"), EnvironmentWatch(machine / ".env", 0.01),
+            LastSeen(machine / "seen.json"), Worker(name, 1.0, "request", legacy), Traffic(10),
+        )  # fmt: skip
+        made.begin()
+        return made
+
+    @pytest.fixture
+    def here(self, way: Way, tmp_path: Path) -> Keeper:
+        made = self.keeper(way, tmp_path / "here")
+        made.change({"fraction": 0.5}, who="anna", reason="go", version=None)
+        return made
+
+    @pytest.fixture
+    def there(self, here: Keeper, store: MemoryStore, tmp_path: Path) -> Keeper:
+        assert here.view.state
+        return self.keeper(store, tmp_path / "there", "b")
+
+    def rolled_back_alone(self, here: Keeper, way: Way) -> None:
+        way.cut = True
+        with pytest.raises(StoreAway, match="the way is cut"):
+            here.rollback(who="anna", reason="it looks odd")
+        assert state_of(here).fraction == 0.0
+
+    def test_a_later_change_of_something_else_does_not_undo_it(
+        self, here: Keeper, there: Keeper, way: Way, store: MemoryStore
+    ) -> None:
+        self.rolled_back_alone(here, way)
+        there.change({"shadow": 0.2}, who="otto", reason="more comparisons", version=None)
+        way.cut = False
+        here.look()
+        there.look()
+        assert [state_of(one).fraction for one in (here, there)] == [0.0, 0.0]
+        newest, before = store.history(2)
+        assert (newest.who, newest.reason, newest.version) == ("anna", "it looks odd", 4)
+        assert (newest.before, newest.at < before.at) == (before.after, True)
+
+    def test_it_outlives_the_worker(self, here: Keeper, there: Keeper, way: Way, tmp_path: Path) -> None:
+        way.cut = True
+        there.change({"shadow": 0.3}, who="otto", reason="before the rollback", version=None)
+        self.rolled_back_alone(here, way)
+        again = self.keeper(way, tmp_path / "here")
+        assert state_of(again).fraction == 0.0
+        way.cut = False
+        again.look()
+        there.look()
+        assert [state_of(one).fraction for one in (again, there)] == [0.0, 0.0]
+
+    @pytest.mark.parametrize("who", ["ramp", "environment"])
+    def test_who_did_not_know_of_it_does_not_undo_it(
+        self, here: Keeper, there: Keeper, way: Way, who: str
+    ) -> None:
+        self.rolled_back_alone(here, way)
+        there.change({"fraction": 0.9, "overrides": {"rtdetr": 1.0}}, who=who, reason="", version=None)
+        way.cut = False
+        here.look()
+        assert (state_of(here).fraction, state_of(here).fraction_of("rtdetr")) == (0.0, 0.0)
+
+    @pytest.mark.parametrize(
+        "patch", [{"fraction": 0.6}, {"overrides": {"rtdetr": 0.7}}, {"pins": {"gate": "triton"}}]
+    )
+    def test_a_person_who_gave_triton_more_since_has_the_last_word(
+        self, here: Keeper, there: Keeper, way: Way, store: MemoryStore, tmp_path: Path, patch: dict[str, Any]
+    ) -> None:
+        self.rolled_back_alone(here, way)
+        said = there.change(patch, who="otto", reason="on", version=None)
+        there.change({"shadow": 0.1}, who="otto", reason="and comparisons", version=None)
+        way.cut = False
+        here.look()
+        assert (store.history(1)[0].version, state_of(here)) == (4, state_of(there))
+        assert state_of(here).fraction == said.state.fraction
+        there.change({"fraction": 0.0, "overrides": {}, "pins": {}}, who="otto", reason="", version=None)
+        self.keeper(way, tmp_path / "here")  # it is settled: not asked for again
+        assert store.history(1)[0].version == 5
+
+    def test_several_workers_of_a_machine_make_up_for_it_once(
+        self, here: Keeper, there: Keeper, way: Way, store: MemoryStore, tmp_path: Path
+    ) -> None:
+        beside = self.keeper(way, tmp_path / "here", "c")
+        self.rolled_back_alone(here, way)
+        beside.look()
+        assert state_of(beside).fraction == 0.0
+        there.change({"shadow": 0.2}, who="otto", reason="", version=None)
+        way.cut = False
+        for one in (beside, here, self.keeper(way, tmp_path / "here", "d"), there):
+            one.look()
+            assert (state_of(one).version, state_of(one).fraction) == (4, 0.0)
+        there.change({"fraction": 0.3}, who="otto", reason="", version=None)
+        for one in (beside, here, self.keeper(way, tmp_path / "here", "e")):
+            one.look()
+            assert state_of(one).fraction == 0.3
+        assert [change.who for change in store.history(9)].count("anna") == 2
+
+    def test_a_worker_that_does_reach_the_store_tells_it_for_the_other(
+        self, here: Keeper, there: Keeper, way: Way, store: MemoryStore, tmp_path: Path
+    ) -> None:
+        beside = self.keeper(store, tmp_path / "here", "c")
+        self.rolled_back_alone(here, way)
+        beside.look()
+        there.look()
+        assert state_of(there).fraction == 0.0
+
+    def test_a_journal_without_the_mark_that_it_is_settled_does_not_settle_it_twice(
+        self, here: Keeper, there: Keeper, way: Way, store: MemoryStore, tmp_path: Path
+    ) -> None:
+        self.rolled_back_alone(here, way)
+        there.change({"shadow": 0.2}, who="otto", reason="", version=None)
+        journal = (tmp_path / "here" / "journal.jsonl").read_text()
+        way.cut = False
+        here.look()
+        (tmp_path / "here" / "journal.jsonl").write_text(journal)
+        there.change({"fraction": 0.3}, who="ramp", reason="", version=None)
+        assert state_of(self.keeper(way, tmp_path / "here")).fraction == 0.3
+
+    def test_a_store_that_was_emptied_meanwhile_hears_of_it_too(
+        self, here: Keeper, there: Keeper, way: Way, tmp_path: Path, clock: Iterator[float]
+    ) -> None:
+        self.rolled_back_alone(here, way)
+        other = MemoryStore(lambda: next(clock))
+        stranger = self.keeper(other, tmp_path / "stranger", "s")
+        for fraction in (0.3, 0.6, 0.9):
+            stranger.change({"fraction": fraction}, who="ramp", reason="", version=None)
+        assert state_of(self.keeper(other, tmp_path / "here")).fraction == 0.0
+        stranger.look()
+        assert state_of(stranger).fraction == 0.0
+
+    def test_where_there_is_no_legacy_any_more_nobody_is_sent_to_it(
+        self, here: Keeper, there: Keeper, way: Way, store: MemoryStore, tmp_path: Path
+    ) -> None:
+        self.rolled_back_alone(here, way)
+        for fraction in (0.9, 1.0):
+            there.change({"fraction": fraction}, who="ramp", reason="", version=None)
+        way.cut = False
+        assert state_of(self.keeper(way, tmp_path / "here", legacy=False)).fraction == 1.0
