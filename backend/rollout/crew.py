@@ -51,13 +51,19 @@ class Crew:
         self._due_at = float("-inf")
         self._own_at: float | None = None  # our last beat
         self._whole_at = math.inf
-        self._seen: tuple[Beat, ...] = ()
+        self._seen: Mapping[tuple[str, float], tuple[Beat, float]] = {}  # by worker and time; first seen when
 
     @property
     def live(self) -> tuple[Beat, ...]:
         """By name, as of the last look."""
-        oldest = self._store.now() - self._worker.life_s
-        return tuple(beat for beat in self._seen if beat.at >= oldest)
+        return tuple(beat for beat, first_seen in self._seen.values() if self._lives(beat, first_seen))
+
+    def _lives(self, beat: Beat, first_seen: float) -> bool:
+        """One from the future was made before the clock was set back: it lasts as long as any, as we see it."""
+        age_s = self._store.now() - beat.at
+        if age_s < -self._worker.life_s:
+            age_s = time.monotonic() - first_seen
+        return age_s <= self._worker.life_s
 
     @property
     def beat_is_due(self) -> bool:
@@ -75,17 +81,22 @@ class Crew:
         self._recognise(self._store.beat(beat))
         self._own_at = beat.at
         self._due_at = time.monotonic() + self._worker.heartbeat_s
-        self._seen = self._store.beats()
+        self._look()
         leads = by_quota and self._store.lead(self._worker.name, self._worker.life_s)
         return self._published(quotas) if leads else quotas
 
     def unconfirmed(self, version: int) -> tuple[str, ...]:
         """The other live workers that obey an older one; this one too, while it cannot tell who there is."""
         with suppress(StoreAway):
-            self._seen = self._store.beats()
-            self._recognise(next((beat.at for beat in self._seen if beat.worker == self._worker.name), None))
+            self._look()
+            self._recognise(next((at for worker, at in self._seen if worker == self._worker.name), None))
         late = {beat.worker for beat in self.live if beat.version < version} - {self._worker.name}
         return tuple(sorted(late | {self._worker.name} if self.whole_in_s else late))
+
+    def _look(self) -> None:
+        now, before = time.monotonic(), self._seen
+        beats = {(beat.worker, beat.at): beat for beat in self._store.beats()}
+        self._seen = {key: (beat, before[key][1] if key in before else now) for key, beat in beats.items()}
 
     def _recognise(self, own_at: float | None) -> None:
         if own_at is None or own_at != self._own_at:

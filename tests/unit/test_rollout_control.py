@@ -15,9 +15,12 @@ import pytest
 from ai.core.errors import BadSetting
 from backend.observe.events import FlagsSeen
 from backend.rollout.control import InvalidState, LostUpdate, NotPossible, Rollout, StoreAway
+from backend.rollout.crew import Crew, Worker
 from backend.rollout.journal import Journal
+from backend.rollout.quota import Traffic
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Beat, Change
+from backend.rollout.stores.memory_store import MemoryStore
 from backend.rollout.stores.sqlite_store import SqliteStore
 from tests.rollout_house import House, until
 
@@ -349,6 +352,25 @@ class TestRollback:
         ghost.beat(Beat("ghost", 1.0, 1))  # long dead
         ghost.close()
         assert (await rollout.rollback(who="anna", reason="")).pending == ()
+
+    def test_a_dead_one_is_not_waited_for_because_the_clock_was_set_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One that lives is: its beat of before the change counts as long as any other."""
+        clock, ticks = [10_000.0], [0.0]
+        monkeypatch.setattr("backend.rollout.crew.time.monotonic", lambda: ticks[0])
+        store = MemoryStore(lambda: clock[0])
+        crew = Crew(store, Worker("here", 1.0, "request", True), Traffic(10))
+        store.beat(Beat("there", store.now(), 1))
+        clock[0] -= 3600
+        crew.confirm(1, {})
+        ticks[0] += 2.9
+        crew.confirm(2, {})
+        assert crew.unconfirmed(2) == ("there",)
+        ticks[0] += 0.2
+        assert crew.unconfirmed(2) == ()
+        store.beat(Beat("there", store.now(), 1))
+        assert crew.unconfirmed(2) == ("there",)
 
     async def test_a_worker_that_left_is_not_waited_for(self, house: House) -> None:
         one, two = [await house.start(name, rollout_heartbeat_s=1.0) for name in "ab"]
