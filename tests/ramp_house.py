@@ -93,8 +93,9 @@ class RampHouse:
         self._crews: list[Crew] = []
         self.say(enabled=True)
 
-    def say(self, *, enabled: bool) -> None:
-        self.env.write_text(f"TRITON_ENABLED={str(enabled).lower()}\n")
+    def say(self, *, enabled: bool, fraction: float | None = None) -> None:
+        share = "" if fraction is None else f"TRITON_TRAFFIC_FRACTION={fraction}\n"
+        self.env.write_text(f"TRITON_ENABLED={str(enabled).lower()}\n{share}")
 
     async def worker(self, name: str = "a", *, through: Store | None = None, **settings: Any) -> Crew:
         """Each has a machine of its own, and reaches the store `through` something if need be."""

@@ -11,19 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from backend.ramp.baseline import baseline_eta_s, waits_for_baseline
 from backend.ramp.diagnosis import fault_of
-from backend.ramp.figures import Policy, answers_of, asked_of, band, counted_of, eta_s
+from backend.ramp.figures import Policy, answers_of, counted_of, eta_s
 from backend.ramp.ground import coverage_of, slow_bin_of
-from backend.ramp.holding import Conditions, waits_for_evidence, waits_outside
+from backend.ramp.holding import Conditions, no_way_back, waits_for_evidence, waits_outside
 from backend.ramp.looks import Action, Answer, Look, Point
-from backend.ramp.noted import SETTLED_S, Noted
+from backend.ramp.noted import Noted
 from backend.ramp.phrases import duration, percent
 from backend.ramp.serving import served_fraction
 from backend.ramp.trail import longer
-from backend.rollout.books import Counts, part, times
+from backend.ramp.versions import strangers, version_of, waits_for_one_version
+from backend.rollout.books import Counts, part
 from backend.rollout.ramps import Ramp
 
-FAIR_ANSWERS: Final = 20  # of another model version: not one that was under way while the versions changed
 UNSUSPICIOUS: Final = 1.0  # ln of the evidence against Triton, up to which there is nothing to explain
 FEW_TO_TELL: Final = 5
 
@@ -49,7 +50,6 @@ class Decided:
     noted: Noted  # to be kept before anything is done
     ramp: Ramp  # as it is to be
     fraction: float | None = None  # of its detector, where that is to change
-    suspend_pins: bool = False
 
 
 def decide(situation: Situation) -> Decided:
@@ -58,7 +58,7 @@ def decide(situation: Situation) -> Decided:
         return _measuring(situation, noted)
     if situation.noted.has_lost(situation.counts):
         return _anew(situation, Noted(ramp.epoch), "evidence was lost, and the step begins anew")
-    if ramp.model_version != (other := _other_version(ramp, noted, situation.now)):
+    if ramp.model_version != (other := version_of(ramp, noted, situation.now)):
         return _new_version(situation, noted, other)
     bands = situation.tell
     answers, starts = answers_of(situation.counts, ramp, situation.policy, noted.starts, bands)
@@ -75,11 +75,13 @@ def _measuring(situation: Situation, noted: Noted) -> Decided:
     ramp, policy = situation.ramp, situation.policy
     version = noted.current_version()
     waits = (
-        *_waits_for_baseline(situation, version),
+        *waits_for_baseline(ramp, situation.counts, version, policy),
         *waits_outside(ramp, version, situation.conditions, policy),
     )
     if waits:
-        return _held(situation, noted, (), waits, _baseline_eta(situation, waits))
+        alone = len(waits) == 1
+        eta = baseline_eta_s(ramp, situation.counts, policy, situation.now) if alone else None
+        return _held(situation, noted, (), waits, eta)
     first = replace(
         ramp,
         phase="running",
@@ -92,50 +94,7 @@ def _measuring(situation: Situation, noted: Noted) -> Decided:
     return _moved(situation, noted, first, "measured", words, ())
 
 
-def _waits_for_baseline(situation: Situation, version: str) -> tuple[str, ...]:
-    waits = []
-    measured, wanted = _baseline_times(situation), situation.policy.baseline_times
-    if measured < wanted:
-        waits.append(f"{measured:,} of {wanted:,} times of legacy are measured")
-    if not version:
-        waits.append("Triton has not answered in any comparison yet")
-    if (doubt := _doubt(situation)) is not None:
-        waits.append(doubt)
-    return tuple(waits)
-
-
-def _doubt(situation: Situation) -> str | None:
-    """Comparisons may speak against the first step before there is one."""
-    asked = asked_of("disagreement", situation.ramp.step + 1, situation.policy)
-    counted = counted_of("disagreement", situation.counts, None)
-    if counted.worse <= counted.better or band(asked, counted)[0] <= asked.bound:
-        return None
-    named = fault_of("disagreement", situation.counts, None)
-    return f"disagreement: {percent(counted.rate or 0.0)} before the first step already ({named})"
-
-
-def _baseline_times(situation: Situation) -> int:
-    return sum(times(situation.counts, "legacy").values())
-
-
-def _baseline_eta(situation: Situation, waits: tuple[str, ...]) -> float | None:
-    measured, passed_s = _baseline_times(situation), situation.now - situation.ramp.step_at
-    if len(waits) > 1 or not measured or measured >= situation.policy.baseline_times:
-        return None
-    return (situation.policy.baseline_times - measured) * passed_s / measured
-
-
 # --- the ground moves -------------------------------------------------------------------------------------
-
-
-def _other_version(ramp: Ramp, noted: Noted, now: float) -> str:
-    """Which version the evidence is about from now on: another one that answers often, when the old one has ended."""
-    current = noted.versions.get(ramp.model_version)
-    if current is not None and now - current.last_at < SETTLED_S:
-        return ramp.model_version
-    others = {name: one for name, one in noted.versions.items() if name != ramp.model_version}
-    often = [name for name, one in others.items() if one.count >= FAIR_ANSWERS]
-    return max(often, key=lambda name: others[name].last_at, default=ramp.model_version)
 
 
 def _new_version(situation: Situation, noted: Noted, version: str) -> Decided:
@@ -160,16 +119,17 @@ def _judged(situation: Situation, noted: Noted, answers: tuple[Answer, ...]) -> 
     ramp = situation.ramp
     bad = [answer for answer in answers if answer.ill >= answer.ill_at]
     fault = _fault(situation, noted, bad or _over(answers))
-    if bad and situation.conditions.legacy_enabled:
-        return _rolled_back(situation, noted, answers, fault)
+    if bad and (nowhere := no_way_back(ramp, situation.conditions)):
+        return _held(situation, noted, answers, (nowhere,), None, fault)
     if bad:
-        waits: tuple[str, ...] = ("LEGACY_ENABLED=false: there is no side to roll back to",)
-        return _held(situation, noted, answers, waits, None, fault)
+        return _rolled_back(situation, noted, answers, fault)
     if ramp.phase == "watching":
         return _watched(situation, noted, answers, fault)
     waits = _waits(situation, noted, answers)
     if waits:
         return _held(situation, noted, answers, waits, _eta_s(situation, answers), fault)
+    if others := strangers(ramp, noted):
+        return _anew(situation, noted, f"part of the evidence is about {others}, and the step begins anew")
     return _promoted(situation, noted, answers)
 
 
@@ -205,11 +165,9 @@ def _uncertified(situation: Situation, counts: Counts) -> tuple[str, ...]:
 
 def _waits(situation: Situation, noted: Noted, answers: tuple[Answer, ...]) -> tuple[str, ...]:
     ramp, policy = situation.ramp, situation.policy
-    others = [version for version in noted.versions if version != ramp.model_version]
-    mixed = (f"several model versions answer: {', '.join(sorted(noted.versions))}",)
     return (
         *waits_outside(ramp, ramp.model_version, situation.conditions, policy),
-        *(mixed if others else ()),
+        *waits_for_one_version(ramp, noted, situation.now),
         *waits_for_evidence(ramp, situation.counts, answers, policy, situation.now),
     )
 
@@ -242,11 +200,9 @@ def _promoted(situation: Situation, noted: Noted, answers: tuple[Answer, ...]) -
 
 def _rolled_back(situation: Situation, noted: Noted, answers: tuple[Answer, ...], fault: str) -> Decided:
     words = f"rolled back from {percent(situation.ramp.fraction)}: {fault}"
-    over = situation.ramp.over(f"rolled back: {fault}")
+    over = replace(situation.ramp.over(f"rolled back: {fault}"), rolled_back=True)
     decided = _moved(situation, noted, over, "roll back", words, answers, fault)
-    if situation.ramp.dry_run:
-        return decided
-    return replace(decided, fraction=0.0, suspend_pins=True)
+    return decided if situation.ramp.dry_run else replace(decided, fraction=0.0)
 
 
 def _watched(situation: Situation, noted: Noted, answers: tuple[Answer, ...], fault: str) -> Decided:

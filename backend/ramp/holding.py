@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ai.triton.comparing.certificate import Standing
-from backend.ramp.figures import Policy
+from backend.ramp.figures import Policy, counted_of
 from backend.ramp.ground import unseen
 from backend.ramp.looks import Answer
 from backend.ramp.phrases import duration, listed, percent
@@ -14,6 +14,9 @@ from backend.rollout.books import Counts, part
 from backend.rollout.ramps import Ramp
 
 NAMED = 3  # of what was not seen; the others are counted
+FAIR_PAIRS = 100  # to say how often they differ
+MUCH = 0.1  # of all comparisons
+TIMES_MORE = 3  # than of the evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,24 @@ class Conditions:
     """What is so beside the books."""
 
     standing: Callable[[str], Standing]  # of the certificate, for a model version
-    headroom: float | None  # what legacy could carry over the demand; None: nobody knows
+    headroom: float | None  # what legacy could carry over the demand; None: nobody knows; 0: it serves nobody
     shadow: float
     triton_on: bool = True
     frozen: str = ""  # the window in which nothing is promoted
     legacy_enabled: bool = True
+
+
+def no_way_back(ramp: Ramp, conditions: Conditions) -> str:
+    """Why a rollback would hand callers to nobody; empty where it would not.
+
+    A legacy that nothing leads to is not asked whether it lives, which is not the same as being dead.
+    """
+    if not conditions.legacy_enabled:
+        return "LEGACY_ENABLED=false: there is no side to roll back to"
+    asked = conditions.shadow > 0 or ramp.phase != "watching" or ramp.fraction < 1
+    if conditions.headroom == 0 and asked:
+        return "legacy cannot serve: there is no side to roll back to"
+    return ""
 
 
 def waits_outside(ramp: Ramp, version: str, conditions: Conditions, policy: Policy) -> Iterator[str]:
@@ -59,14 +75,16 @@ def waits_for_evidence(
         left_s = policy.step_s - (now - ramp.step_at)
         yield f"a step takes {duration(policy.step_s)} at least; {duration(left_s)} are left"
     yield from _dropped(counts, policy.dropped)
+    yield from _unproven(counts, policy.dropped)
+    yield from _unlike(counts)
     yield from _coverage(ramp, counts)
 
 
 def _gate(ramp: Ramp) -> Iterator[str]:
-    """At the last step there is none left: it was approved as it began."""
-    following = ramp.steps[ramp.step + 1 : ramp.step + 2]
-    if following and following[0] in ramp.gates and following[0] > ramp.approved:
-        yield f"{percent(following[0])} has to be approved (crossfade ramp approve)"
+    """It need not be a step: whoever names 60 % is asked before 75 %. At the last step there is none left."""
+    following, gate = ramp.steps[ramp.step + 1 : ramp.step + 2], ramp.next_gate
+    if following and gate is not None and gate <= following[0]:
+        yield f"{percent(gate)} has to be approved (crossfade ramp approve)"
 
 
 def _certificate(version: str, conditions: Conditions) -> Iterator[str]:
@@ -100,6 +118,31 @@ def _dropped(counts: Counts, most: float) -> Iterator[str]:
     if dropped > most * (dropped + made):
         share = dropped / (dropped + made)
         yield f"{percent(share)} of the comparisons were dropped, up to {percent(most)} is allowed"
+
+
+def _unproven(counts: Counts, most: float) -> Iterator[str]:
+    unproven, made = counts.get("unproven", 0), counted_of("disagreement", counts, None).asked
+    if unproven > most * (unproven + made):
+        share = unproven / (unproven + made)
+        yield (
+            f"{percent(share)} of the evidence was lost, since legacy gave no second answer; "
+            f"up to {percent(most)} is allowed"
+        )
+
+
+def _unlike(counts: Counts) -> Iterator[str]:
+    """A scene that stands still gives no evidence, however wrong Triton is about it."""
+    evidence, pairs = counted_of("disagreement", counts, None), part(counts, "compared.")
+    differ = pairs.get("different", 0) + pairs.get("triton_failed", 0)
+    judged = differ + pairs.get("same", 0)
+    if judged < FAIR_PAIRS or not evidence.asked:
+        return
+    of_all, of_evidence = differ / judged, evidence.worse / evidence.asked
+    if of_all > MUCH and of_all > TIMES_MORE * of_evidence:
+        yield (
+            f"{percent(of_all)} of all comparisons differ, of the evidence {percent(of_evidence)}: "
+            "scenes that stand still prove nothing; look at the samples"
+        )
 
 
 def _coverage(ramp: Ramp, counts: Counts) -> Iterator[str]:

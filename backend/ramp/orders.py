@@ -71,7 +71,14 @@ class Orders:
                 raise NotPossible(f"{name}: {standings[name].reason}. --force with a reason does without.")
             now, fraction = self._clock(), state.fraction_of(name)
             before = _step_before(planned.steps, fraction, name)
-            ramp = replace(planned, id=uuid4().hex[:12], step=before, started_at=now, step_at=now)
+            ramp = replace(
+                planned,
+                id=uuid4().hex[:12],
+                step=before,
+                started_at=now,
+                step_at=now,
+                rolled_back=_was_rolled_back(state, name),
+            )
             return replace(state.with_ramp(name, ramp), shadow=max(state.shadow, LEAST_SHADOW))
 
         return await self._ordered(detector, started, who, f"ramp started: {reason}")
@@ -99,14 +106,13 @@ class Orders:
         return await self._ordered(detector, resumed, who, f"ramp resumed: {reason}")
 
     async def approve(self, detector: str | None, *, who: str, reason: str) -> RolloutState:
-        """The next step that waits for it, and no further one."""
+        """The next gate on the way, and no further one."""
 
         def approved(state: RolloutState, name: str) -> RolloutState:
             ramp = _running(state, name)
-            gate = next((gate for gate in ramp.gates if gate > max(ramp.approved, ramp.fraction)), None)
-            if gate is None:
+            if ramp.next_gate is None:
                 raise NotPossible(f"No step of {name} waits for approval.")
-            return state.with_ramp(name, replace(ramp, approved=gate))
+            return state.with_ramp(name, replace(ramp, approved=ramp.next_gate))
 
         return await self._ordered(detector, approved, who, f"ramp approved: {reason}")
 
@@ -194,6 +200,12 @@ def _require_free(state: RolloutState, name: str) -> None:
         raise NotPossible(f"{name} has a ramp already ({ramp.phase}); `crossfade ramp abort` ends it.")
 
 
+def _was_rolled_back(state: RolloutState, name: str) -> bool:
+    """A new ramp gives pins to Triton nothing back before its first step."""
+    before = state.ramps.get(name)
+    return before is not None and before.rolled_back
+
+
 def _steps(steps: Sequence[float]) -> tuple[float, ...]:
     if not steps or steps[0] <= 0 or steps[-1] > 1 or any(a >= b for a, b in pairwise(steps)):
         words = ", ".join(f"{step:g}" for step in steps)
@@ -203,7 +215,7 @@ def _steps(steps: Sequence[float]) -> tuple[float, ...]:
 
 def _gates(gates: Sequence[float]) -> tuple[float, ...]:
     if any(not 0 < gate <= 1 for gate in gates):
-        raise NotPossible("A gate is the fraction of a step, over 0 and at most 1.")
+        raise NotPossible("A gate is a fraction, over 0 and at most 1.")
     return tuple(sorted(float(gate) for gate in gates))
 
 

@@ -12,7 +12,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -148,8 +148,7 @@ class Pilot:
         look = decided.look
 
         def moved(state: RolloutState) -> RolloutState:
-            after = state.with_ramp(look.detector, decided.ramp, decided.fraction)
-            return replace(after, pins_suspended=True) if decided.suspend_pins else after
+            return state.with_ramp(look.detector, decided.ramp, decided.fraction)
 
         await self._step(look.detector, moved, look.words, version, compact(look))
 

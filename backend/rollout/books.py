@@ -10,6 +10,7 @@ A book belongs to one detector and one epoch of its ramp. Everything that decide
     compared.same|different|triton_failed|legacy_failed       pairs
     dropped.<reason>                chosen for a comparison that was not made
     disagreement.-1|0|1             evidence: 1{Triton ≠ legacy} − 1{legacy ≠ legacy again}
+    unproven                        evidence that was to be, and for which legacy gave no second answer
     class.<label> camera.<name> light.day|infrared            of the evidence samples: what legacy saw, and where
     kind.<kind>.<light>.<label>     named differences of all pairs: missed, extra, swapped, misplaced, duplicate
     swap.<legacy's label>/<Triton's label>

@@ -134,7 +134,7 @@ class _Plan:
         self._state = state
         self._by_state = view.state is not None and not view.stale
         self._unsure: Reason = "COLD_START" if view.state is None else "STALE"
-        self._pins = {camera: side for camera in state.pins if (side := state.pin_of(camera)) is not None}
+        self._pinned = frozenset(state.pins.values())  # the sides
         self._shadow = threshold_of(state.shadow) if self.triton_on and view.legacy_enabled else 0
         self._common = self._share(state.fraction, "FRACTION")
         self._shares = {
@@ -152,7 +152,8 @@ class _Plan:
         bucket = bucket_of(FRACTION_SALT, detector, key)
         if force:
             return Decision(force, "FORCED", bucket, share.fraction, self.version, False, self.triton_on)
-        side, reason = self._choose(share, camera, bucket)
+        pin = self._state.pin_of(camera, detector)
+        side, reason = self._choose(share, camera, bucket, pin)
         shadowed = self._shadow > 0 and self._is_shadowed(detector, request_id)
         return Decision(side, reason, bucket, share.fraction, self.version, shadowed, self.triton_on)
 
@@ -167,7 +168,7 @@ class _Plan:
         if not self.triton_on:
             return frozenset({LEGACY})
         threshold = self._shares.get(detector, self._common).threshold
-        sides: set[Side] = {*self._pins.values()}
+        sides: set[Side] = {*self._pinned} - ({TRITON} if self._state.suspends_pins(detector) else set())
         if threshold > 0:
             sides.add(TRITON)
         if threshold < BUCKETS:
@@ -180,10 +181,11 @@ class _Plan:
         share = self._shares.get(detector, self._common)
         return share.fraction if share.taken is None else share.share_taken
 
-    def _choose(self, share: _Share, camera: str | None, bucket: int) -> tuple[Side, Reason]:
+    def _choose(
+        self, share: _Share, camera: str | None, bucket: int, pin: Side | None
+    ) -> tuple[Side, Reason]:
         if self.off is not None:
             return LEGACY, self.off
-        pin = self._pins.get(camera) if camera is not None else None
         if pin is not None:
             return pin, self._because("PIN")
         if camera and share.taken is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from backend.rollout.ramps import Ramp
 from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import Change, NotPossible, StoreAway
 from backend.sides import LEGACY
@@ -18,6 +20,36 @@ def patched(state: RolloutState, patch: Mapping[str, Any]) -> RolloutState:
         if name not in FIELDS:
             raise InvalidState(f"{name} is not of the flags; they are {', '.join(FIELDS)}")
     return RolloutState.from_table(state.to_table() | dict(patch))
+
+
+def changed(state: RolloutState, patch: Mapping[str, Any], who: str, at: float) -> RolloutState:
+    """By a person or the environment: what follows for the ramps included.
+
+    Whoever names the common fraction speaks of all detectors: every ramp that is on pauses, also where it is the same
+    number again, and what a ramp gave its detector beyond it is taken back. It raises no detector that has a fraction
+    of its own, one that was rolled back to 0 least of all.
+    """
+    after = patched(state, patch)
+    everywhere = "fraction" in patch
+    if everywhere and "overrides" not in patch:
+        after = replace(after, overrides=_not_beyond(after))
+    if patch.get("pins_suspended") is False:
+        after = replace(after, ramps=_given_back(after))
+    return after.changed_by_hand(state, who, at, everywhere=everywhere)
+
+
+def _not_beyond(state: RolloutState) -> Mapping[str, float]:
+    """The overrides without those that a ramp set above the common fraction."""
+    return {
+        name: share
+        for name, share in state.overrides.items()
+        if name not in state.ramps or share <= state.fraction
+    }
+
+
+def _given_back(state: RolloutState) -> Mapping[str, Ramp]:
+    """Pins to Triton, also those of detectors whose ramps were rolled back."""
+    return {name: replace(ramp, rolled_back=False) for name, ramp in state.ramps.items()}
 
 
 def words(text: str) -> str:

@@ -30,7 +30,7 @@ class Ramp:
     tries: int = 1  # evidence was begun anew so often: with each step, and when the ground had moved
     paused: str = ""  # why nothing is promoted; evidence still counts, and still rolls back
     dry_run: bool = False  # decides and tells, and moves nothing
-    gates: tuple[float, ...] = ()  # steps that somebody has to approve
+    gates: tuple[float, ...] = ()  # fractions that somebody has to approve before a step reaches them
     approved: float = 0.0  # … up to this fraction
     forced: str = ""  # the reason for which neither certificate nor headroom is asked for
     started_at: float = 0.0  # unix seconds
@@ -39,6 +39,7 @@ class Ramp:
     model_version: str = ""  # Triton's, that the evidence is about
     baseline: Mapping[str, int] | None = None  # what there was to see before: counters of `books.COVERAGE`
     ended: str = ""
+    rolled_back: bool = False  # by evidence; pins to Triton count again when it has a share of this detector
 
     def __post_init__(self) -> None:
         rising = all(a < b for a, b in pairwise(self.steps))
@@ -57,6 +58,12 @@ class Ramp:
     def fraction(self) -> float:
         """What this step means; 0 before the first."""
         return self.steps[self.step] if self.step >= 0 else 0.0
+
+    @property
+    def next_gate(self) -> float | None:
+        """The lowest one that is still to be approved on the way."""
+        passed = max(self.approved, self.fraction)
+        return min((gate for gate in self.gates if passed < gate <= self.steps[-1]), default=None)
 
     @property
     def epoch(self) -> str:

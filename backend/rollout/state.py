@@ -10,7 +10,7 @@ from typing import Any
 
 from ai.core.errors import CrossfadeError
 from backend.rollout.ramps import Ramp
-from backend.sides import LEGACY, SIDES, Side
+from backend.sides import SIDES, TRITON, Side
 
 MAX_PINS = 10_000
 MAX_OVERRIDES = 1_000
@@ -34,7 +34,7 @@ class RolloutState:
         default_factory=lambda: MappingProxyType({})
     )  # detector → fraction
     pins: Mapping[str, Side] = field(default_factory=lambda: MappingProxyType({}))  # camera → side
-    pins_suspended: bool = False  # those to Triton, by a rollback
+    pins_suspended: bool = False  # those to Triton, of every detector, by a person's rollback
     ramps: Mapping[str, Ramp] = field(
         default_factory=lambda: MappingProxyType({})
     )  # by detector; its fraction is the override of that detector
@@ -65,13 +65,23 @@ class RolloutState:
     def fraction_of(self, detector: str) -> float:
         return self.overrides.get(detector, self.fraction)
 
-    def pin_of(self, camera: str | None) -> Side | None:
+    def pin_of(self, camera: str | None, detector: str | None = None) -> Side | None:
+        """None for a detector: whatever its ramp did."""
         side = self.pins.get(camera) if camera is not None else None
-        return None if self.pins_suspended and side != LEGACY else side
+        return None if side == TRITON and self._suspends(detector) else side
+
+    def suspends_pins(self, detector: str) -> bool:
+        """Those to Triton: everybody's by a person's rollback, one detector's by its ramp's."""
+        return self.pins_suspended or self.is_rolled_back(detector)
+
+    def _suspends(self, detector: str | None) -> bool:
+        return self.pins_suspended if detector is None else self.suspends_pins(detector)
 
     def is_rolled_back(self, detector: str) -> bool:
-        """Nobody has given Triton a share of it again since a rollback."""
-        return self.pins_suspended and not self.fraction_of(detector)
+        """Nobody has given Triton a share of it again since a rollback, a person's or its ramp's."""
+        ramp = self.ramps.get(detector)
+        was = self.pins_suspended or (ramp is not None and ramp.rolled_back)
+        return was and not self.fraction_of(detector)
 
     def rolled_back(self, why: str = "rolled back") -> RolloutState:
         """Every fraction at legacy, every ramp over; no pin leads to Triton until somebody says so."""
@@ -89,9 +99,14 @@ class RolloutState:
         share = {} if fraction is None else {detector: fraction}
         return replace(self, ramps={**self.ramps, detector: ramp}, overrides={**self.overrides, **share})
 
-    def changed_by_hand(self, before: RolloutState, who: str, at: float) -> RolloutState:
-        """The ramps whose ground was moved pause, and what they had measured counts no longer."""
-        common = any(getattr(self, name) != getattr(before, name) for name in _GROUND)
+    def changed_by_hand(
+        self, before: RolloutState, who: str, at: float, *, everywhere: bool = False
+    ) -> RolloutState:
+        """The ramps whose ground was moved pause, and what they had measured counts no longer.
+
+        `everywhere`: somebody spoke of all detectors, whatever came of it.
+        """
+        common = everywhere or any(getattr(self, name) != getattr(before, name) for name in _GROUND)
         ramps = {
             name: ramp.begun_anew(at, paused=f"{who} changed the flags by hand")
             if ramp.is_on and (common or self.fraction_of(name) != before.fraction_of(name))

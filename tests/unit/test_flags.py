@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from backend.rollout.flags import BUCKETS, FRACTION_SALT, SHADOW_SALT, Flags, View, bucket_of, threshold_of
 from backend.rollout.quota import DRIFT, MAX_CAMERAS, MAX_COUNTED, Quota, Seen, Traffic, quota_of
+from backend.rollout.ramps import Ramp
 from backend.rollout.state import RolloutState
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "buckets.json").read_text())
@@ -109,6 +110,18 @@ class TestOrder:
         rolled = Flags(View(state.rolled_back()))
         assert all(rolled.decide(d, c, "1").backend == "legacy" for d in ("d", "e") for c in ("a", "b", None))
         assert rolled.reachable("d") == rolled.reachable("e") == {"legacy"}
+
+    def test_a_ramps_rollback_suspends_the_pins_of_its_detector_while_it_has_no_share(self) -> None:
+        back = {"d": Ramp("r", (0.1, 1.0), "ended", rolled_back=True)}
+        some = flags(pins={"a": "triton", "b": "legacy"}, overrides={"d": 0.0}, ramps=back)
+        decided = {(d, c): some.decide(d, c, "1").backend for d in ("d", "e") for c in ("a", "b")}
+        assert decided == {
+            ("d", "a"): "legacy", ("d", "b"): "legacy", ("e", "a"): "triton", ("e", "b"): "legacy",
+        }  # fmt: skip
+        assert (some.reachable("d"), some.reachable("e")) == ({"legacy"}, {"legacy", "triton"})
+        assert (some.triton_may_help("d"), some.triton_may_help("e")) == (False, True)
+        given = flags(pins={"a": "triton"}, overrides={"d": 0.01}, ramps=back)
+        assert (given.decide("d", "a", "1").backend, given.triton_may_help("d")) == ("triton", True)
 
     def test_a_stale_state_is_obeyed_and_says_so(self) -> None:
         decision = flags(fraction=1.0, stale=True).decide("d", None, "1")
@@ -291,7 +304,9 @@ class TestTraffic:
 def test_a_decision_does_not_pay_for_the_planning() -> None:
     """Against a view worked out anew, in the same run."""
     pins = {f"camera {n}": "legacy" for n in range(1_000)}
-    some = flags(fraction=0.5, shadow=0.5, pins=pins, overrides={"d": 0.5})
+    some = flags(
+        fraction=0.5, shadow=0.5, pins=pins, overrides={f"d{n}": 0.5 for n in range(200)} | {"d": 0.5}
+    )
     decide = min(timeit.repeat(lambda: some.decide("d", "gate", "4711"), number=100, repeat=20))
     planned = min(timeit.repeat(lambda: some.show(some.view), number=100, repeat=5))
     assert decide < planned / 5

@@ -101,7 +101,7 @@ class TestStart:
             await crew.start(steps=steps)
 
     async def test_a_gate_is_a_fraction(self, crew: Crew) -> None:
-        with pytest.raises(NotPossible, match="A gate is the fraction"):
+        with pytest.raises(NotPossible, match="A gate is a fraction"):
             await crew.start(gates=[25])
 
     async def test_nothing_is_left_to_ramp(self, crew: Crew) -> None:
@@ -179,6 +179,15 @@ class TestSteering:
         await crew.orders.approve("yolo26", who="anna", reason="seen")
         with pytest.raises(NotPossible, match="No step of yolo26 waits for approval"):
             await crew.orders.approve("yolo26", who="anna", reason="seen")
+
+    async def test_a_gate_between_two_steps_is_approved_like_any_other(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        await crew.orders.abort("yolo26", who="anna", reason="again, with a gate")
+        await crew.start(gates=[0.2, 0.9], steps=[0.1, 0.25])
+        await crew.orders.approve("yolo26", who="anna", reason="seen")
+        assert crew.ramp().approved == 0.2
+        with pytest.raises(NotPossible, match="No step of yolo26 waits"):
+            await crew.orders.approve("yolo26", who="anna", reason="0.9 is never reached")
 
     async def test_an_aborted_ramp_leaves_the_fraction_and_says_so(self, house: RampHouse) -> None:
         crew = await house.measured()

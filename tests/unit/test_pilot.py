@@ -75,8 +75,56 @@ class TestOneLeader:
         assert (state.fraction_of("yolo26"), state.fraction_of("rtdetr")) == (0.0, 0.1)
         assert (state.ramps["yolo26"].phase, state.ramps["rtdetr"].phase) == ("ended", "running")
         assert state.ramps["yolo26"].ended == "rolled back: errors: unavailable 80 %"
-        assert state.pins_suspended
         assert (await crew.rollout.history())[0].figures is not None
+
+    async def test_a_rollback_moves_no_pinned_camera_of_another_detector(self, house: RampHouse) -> None:
+        crew = await house.worker()
+        await put(crew, pins={"gate": "triton"})
+        await crew.start(None)
+        house.add(crew, LEGACY)
+        await crew.look()
+        assert sides(crew) == {"rtdetr": "triton", "yolo26": "triton"}
+        house.add(crew, BROKEN)
+        await crew.look()
+        assert sides(crew) == {"rtdetr": "triton", "yolo26": "legacy"}
+        assert (crew.ramp("rtdetr").tries, crew.ramp("rtdetr").paused) == (1, "")
+        await crew.start()
+        assert sides(crew)["yolo26"] == "legacy", "a new ramp moves nothing before its first step"
+        house.add(crew, LEGACY)
+        await crew.look()
+        assert (crew.state.fraction_of("yolo26"), sides(crew)["yolo26"]) == (0.1, "triton")
+
+    async def test_the_pins_of_a_detector_that_was_rolled_back_can_be_given_back(
+        self, house: RampHouse
+    ) -> None:
+        crew = await house.measured()
+        await put(crew, pins={"gate": "triton"})
+        house.add(crew, BROKEN)
+        await crew.look()
+        assert sides(crew)["yolo26"] == "legacy"
+        await put(crew, pins_suspended=False)
+        assert sides(crew)["yolo26"] == "triton"
+
+    async def test_the_common_fraction_at_0_takes_tritons_share_back_and_resume_gives_it_again(
+        self, house: RampHouse
+    ) -> None:
+        crew = await house.measured()
+        await put(crew, fraction=0.0)  # as it was
+        assert crew.rollout.flags.effective_fraction("yolo26") == 0.0
+        assert crew.ramp().paused == "ben changed the flags by hand"
+        await crew.orders.resume("yolo26", who="anna", reason="done")
+        assert (crew.state.fraction_of("yolo26"), crew.ramp().paused, crew.ramp().tries) == (0.1, "", 4)
+
+    async def test_what_the_environment_says_of_the_common_fraction_counts_as_much(
+        self, house: RampHouse
+    ) -> None:
+        house.say(enabled=True, fraction=0.05)
+        crew = await house.measured()
+        assert crew.state.fraction_of("yolo26") == 0.1
+        house.say(enabled=True, fraction=0.02)
+        await until(lambda: bool(crew.ramp().paused))
+        assert crew.ramp().paused == "environment changed the flags by hand"
+        assert crew.rollout.flags.effective_fraction("yolo26") == 0.02
 
     async def test_the_kill_switch_ends_the_ramp_and_gives_nothing_back_when_lifted(
         self, house: RampHouse
@@ -267,6 +315,16 @@ class TestALeaderThatDies:
             other = RampHouse(tmp_path / f"{number}{after}", monkeypatch)
             assert await survived(other, number, after=after) == STORY, (points[number - 1], after)
             await other.close()
+
+
+async def put(crew: Crew, **patch: object) -> None:
+    await crew.rollout.change(patch, who="ben", reason="a try", version=None)
+
+
+def sides(crew: Crew) -> dict[str, str]:
+    """Where the camera at the gate is sent."""
+    decide = crew.rollout.flags.decide
+    return {detector: decide(detector, "gate", "1").backend for detector in ("rtdetr", "yolo26")}
 
 
 async def switched(crew: Crew, *, killed: bool) -> None:

@@ -22,7 +22,7 @@ from backend.ramp.ground import bounding_rank, coverage_of, slow_bin_of, unseen
 from backend.ramp.holding import Conditions
 from backend.ramp.noted import Noted
 from backend.ramp.serving import served_fraction
-from backend.rollout.books import bin_of, longest_s
+from backend.rollout.books import MAX_BIN, OTHERS, bin_of, longest_s
 from backend.rollout.ramps import Ramp
 from backend.settings import Settings
 
@@ -120,6 +120,13 @@ class TestBaseline:
         bad = {"disagreement.1": 40, "disagreement.0": 60, "kind.misplaced.day.car": 40}
         assert "before the first step already (boxes are misplaced)" in waits(self.legacy(**bad), self.before)
 
+    def test_a_legacy_that_callers_give_up_on_is_no_measure(self) -> None:
+        given_up = self.legacy(380) | {f"time.legacy.{MAX_BIN}": 20}
+        words = waits(given_up, self.before)
+        assert words == "callers give up on legacy in 5 % of its times: latency cannot be judged"
+        few = self.legacy(391) | {f"time.legacy.{MAX_BIN}": 9}
+        assert decided(few, self.before).look.action == "measured"
+
     def test_no_certificate_no_first_step(self) -> None:
         counts = self.legacy()
         counts["version.2"] = counts.pop("version.1")
@@ -195,6 +202,42 @@ class TestPromotion:
         assert decided(clean(), replace(gated, approved=0.25)).fraction == 0.25
         assert "50 % has to be approved" in waits(clean(), replace(gated, approved=0.25, step=1, tries=3))
 
+    def test_a_gate_between_two_steps_holds_the_higher_one(self) -> None:
+        gated = ramp(step=2, tries=4, gates=(0.6, 0.7))
+        assert "60 % has to be approved" in waits(clean(), gated)
+        assert "70 % has to be approved" in waits(clean(), replace(gated, approved=0.6))
+        assert decided(clean(), replace(gated, approved=0.7)).fraction == 0.75
+
+    def test_a_gate_that_is_passed_or_further_off_holds_nothing(self) -> None:
+        assert decided(clean(), ramp(step=2, tries=4, gates=(0.4, 0.8))).fraction == 0.75
+
+    def test_evidence_that_legacy_did_not_confirm_holds(self) -> None:
+        lost = clean(unproven=556)
+        assert waits(lost) == (
+            "10 % of the evidence was lost, since legacy gave no second answer; up to 5 % is allowed"
+        )
+        assert decided(clean(unproven=200)).look.action == "promote"
+
+    def test_comparisons_that_differ_where_nothing_moves_hold(self) -> None:
+        ghosts = clean(**{"compared.different": 3000, "compared.triton_failed": 621})
+        assert waits(ghosts) == (
+            "42 % of all comparisons differ, of the evidence 0 %: scenes that stand still prove nothing; "
+            "look at the samples"
+        )
+
+    @pytest.mark.parametrize(
+        "pairs",
+        [
+            {"compared.same": 89, "compared.different": 10},  # too few to tell
+            {"compared.same": 901, "compared.different": 99},
+            {"compared.same": 800, "compared.different": 200, "disagreement.1": 400, "disagreement.-1": 400},
+        ],
+    )
+    def test_few_pairs_few_differences_or_evidence_that_says_the_same_do_not(
+        self, pairs: dict[str, int]
+    ) -> None:
+        assert "comparisons differ" not in " ".join(decided(clean() | pairs).look.waits_for)
+
     def test_a_freeze_window_holds(self) -> None:
         assert "nothing is promoted in fri 16:00-mon 08:00" in waits(clean(), frozen="fri 16:00-mon 08:00")
 
@@ -235,6 +278,13 @@ class TestPromotion:
     def test_what_was_rare_before_the_ramp_is_not_waited_for(self) -> None:
         assert unseen({"class.person": 500, "class.giraffe": 2, "class.bear": 10}, {"class.person": 1}) == ()
 
+    @pytest.mark.parametrize("where", ["baseline", "evidence"])
+    def test_of_more_cameras_than_a_book_holds_none_is_waited_for(self, where: str) -> None:
+        many = {f"camera.{OTHERS}": 50}
+        before, counts = (SEEN | many, clean()) if where == "baseline" else (SEEN, clean(**many))
+        del counts["camera.street"], counts["class.car"]
+        assert waits(counts, ramp(baseline=before)) == "not in the evidence since this step began: class car"
+
 
 class TestTheLastStep:
     last = ramp(step=4, tries=6)
@@ -270,8 +320,8 @@ class TestTheLastStep:
 class TestRollback:
     def test_its_detector_goes_back_and_the_ramp_is_over(self) -> None:
         found = decided(clean(**{"errors.1": 300, "error.unavailable": 300}))
-        assert (found.look.action, found.fraction, found.suspend_pins) == ("roll back", 0.0, True)
-        assert found.ramp.phase == "ended"
+        assert (found.look.action, found.fraction) == ("roll back", 0.0)
+        assert (found.ramp.phase, found.ramp.rolled_back) == ("ended", True)
         assert found.ramp.ended == "rolled back: errors: unavailable 1.48 %"
 
     @pytest.mark.parametrize(
@@ -299,6 +349,22 @@ class TestRollback:
     def test_without_legacy_there_is_nowhere_to_go_back_to(self) -> None:
         words = waits(clean(**{"errors.1": 300}), legacy_enabled=False)
         assert "no side to roll back to" in words
+
+    def test_onto_a_legacy_that_is_dead_nobody_is_rolled_back(self) -> None:
+        dead = decided({"errors.1": 60, "error.unavailable": 60}, ramp(step=2, tries=4), headroom=0.0)
+        assert (dead.look.action, dead.fraction, dead.ramp.phase) == ("hold", None, "running")
+        assert dead.look.waits_for == ("legacy cannot serve: there is no side to roll back to",)
+        assert "every call fails (unavailable)" in dead.look.fault
+
+    @pytest.mark.parametrize("headroom", [None, 0.01])
+    def test_one_that_is_slow_or_that_nobody_measured_takes_them_back(self, headroom: float | None) -> None:
+        assert decided(clean(**{"errors.1": 300}), headroom=headroom).look.action == "roll back"
+
+    @pytest.mark.parametrize(("shadow", "action"), [(0.1, "hold"), (0.0, "roll back")])
+    def test_one_that_nothing_leads_to_is_not_taken_for_dead(self, shadow: float, action: str) -> None:
+        watching = ramp(phase="watching", step=4, tries=7)
+        found = decided(clean(**{"errors.1": 300}), watching, headroom=0.0, shadow=shadow)
+        assert found.look.action == action
 
     def test_a_late_fault_is_named_by_what_came_since_it_began(self) -> None:
         quiet = clean() | {"seen.day.dog": 4000, "seen.day.car": 4000}
@@ -335,6 +401,20 @@ class TestTheGroundMoves:
     def test_two_versions_at_once_hold_the_step(self) -> None:
         assert "several model versions answer" in waits(clean(**{"version.2": 500}))
 
+    def test_a_few_answers_of_another_version_long_ago_hold_nothing(self) -> None:
+        counts = clean(**{"version.2": 3})
+        noted = decided(counts, now=NOW - 10).noted
+        later = counts | {"version.1": 5001}
+        assert decided(later, noted=noted).fraction == 0.25
+
+    def test_evidence_that_another_version_gave_part_of_promotes_nothing(self) -> None:
+        counts = clean(**{"version.2": 20})
+        noted = decided(counts, now=NOW - 10).noted
+        found = decided(counts | {"version.1": 5001}, noted=noted)
+        assert (found.look.action, found.fraction, found.ramp.tries) == ("begin anew", None, 3)
+        assert found.look.words == "part of the evidence is about 2, and the step begins anew"
+        assert found.ramp.model_version == "1"
+
     def test_lost_evidence_begins_the_step_anew(self) -> None:
         noted = decided(clean(), now=NOW - 1).noted
         found = decided(clean(samples=10), noted=noted)
@@ -365,7 +445,7 @@ class TestDryRun:
     def test_it_would_roll_back_too(self) -> None:
         found = decided(clean(**{"errors.1": 300}), self.dry)
         assert (found.look.action, found.ramp, found.fraction) == ("roll back", self.dry, None)
-        assert found.suspend_pins is False
+        assert found.ramp.rolled_back is False
 
     def test_its_first_step_moves_no_traffic(self) -> None:
         before = replace(TestBaseline.before, dry_run=True)

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from backend.rollout.environment import EnvironmentWatch, LastSeen, Said
 from backend.rollout.journal import Journal
 from backend.rollout.locked import locked
+from backend.rollout.patching import changed
+from backend.rollout.ramps import Ramp
 from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import Change
 from backend.settings import WATCHED
@@ -48,7 +51,7 @@ class TestState:
     def test_a_rollback_leaves_no_fraction_and_no_pin_to_triton(self, state: RolloutState) -> None:
         after = state.rolled_back()
         assert {after.fraction, after.shadow, *after.overrides.values()} == {0.0}
-        assert all(after.pin_of(camera) != "triton" for camera in after.pins)
+        assert all(after.pin_of(camera, "d") != "triton" for camera in after.pins)
         assert after.pins == state.pins  # suspended, not forgotten
 
     @pytest.mark.parametrize("wrong", [
@@ -71,6 +74,61 @@ class TestState:
 
     def test_fields_of_a_later_version_are_ignored(self) -> None:
         assert RolloutState.from_table({"fraction": 0.5, "colour": "red"}).fraction == 0.5
+
+
+class TestByHand:
+    """A state with a ramp at 50 %, one that was rolled back, and a detector that never had one."""
+
+    running = Ramp("r1", (0.1, 0.5, 1.0), "running", 1, 3)
+    ended = Ramp("r2", (0.1, 1.0), "ended", 0, 2, ended="rolled back", rolled_back=True)
+    state = RolloutState(
+        version=5,
+        fraction=0.3,
+        overrides={"on": 0.5, "back": 0.0, "other": 0.9},
+        ramps={"on": running, "back": ended},
+    )
+
+    def by(self, **patch: Any) -> RolloutState:
+        return changed(self.state, patch, "ops", 7.0)
+
+    @pytest.mark.parametrize("fraction", [0.0, 0.3])
+    def test_the_common_fraction_takes_back_what_a_ramp_gave_beyond_it(self, fraction: float) -> None:
+        after = self.by(fraction=fraction)
+        assert after.overrides == {"back": 0.0, "other": 0.9}
+        assert after.fraction_of("on") == fraction
+
+    @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.5, 0.8])
+    def test_and_pauses_every_ramp_that_is_on_whatever_it_is(self, fraction: float) -> None:
+        ramp = self.by(fraction=fraction).ramps["on"]
+        assert (ramp.paused, ramp.tries, ramp.step_at) == ("ops changed the flags by hand", 4, 7.0)
+        assert self.by(fraction=fraction).ramps["back"] == self.ended
+
+    def test_a_higher_one_raises_no_detector_that_was_rolled_back(self) -> None:
+        after = self.by(fraction=1.0)
+        assert (after.overrides, after.is_rolled_back("back")) == (self.state.overrides, True)
+
+    def test_what_an_ended_ramp_left_is_taken_back_too(self) -> None:
+        earned = replace(self.state, ramps={"on": self.running.over("aborted")})
+        after = changed(earned, {"fraction": 0.0}, "ops", 7.0)
+        assert (after.fraction_of("on"), after.ramps) == (0.0, earned.ramps)
+
+    def test_overrides_that_are_set_in_the_same_breath_stand(self) -> None:
+        after = self.by(fraction=0.0, overrides={"on": 0.5})
+        assert after.overrides == {"on": 0.5}
+        assert after.ramps["on"].paused
+
+    def test_other_words_leave_fractions_and_ramps_alone(self) -> None:
+        after = self.by(shadow=0.2)
+        assert (after.overrides, after.ramps) == (self.state.overrides, self.state.ramps)
+
+    def test_pins_that_are_given_back_are_those_of_rolled_back_detectors_too(self) -> None:
+        assert self.by(pins_suspended=False).ramps["back"].rolled_back is False
+        assert self.by(pins={"gate": "triton"}).ramps["back"].rolled_back is True
+
+    def test_a_ramp_from_before_it_was_noted_was_not_rolled_back(self) -> None:
+        table = self.ended.to_table()
+        del table["rolled_back"]
+        assert Ramp.from_table(table) == replace(self.ended, rolled_back=False)
 
 
 class TestJournal:
