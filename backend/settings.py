@@ -218,6 +218,13 @@ class Settings(BaseSettings):
             raise ValueError("must be shares between 0 and 1, such as 0.01,0.005,0.003")
         return value
 
+    @field_validator("rollout_store")
+    @classmethod
+    def _in_small_letters(cls, value: str) -> str:
+        """What kind of store it is: Redis:// is redis://."""
+        kind, colon, rest = value.strip().partition(":")
+        return kind.lower() + colon + rest
+
     @model_validator(mode="after")
     def _has_a_store(self) -> Settings:
         """Not the field's own validator: the line that pydantic makes of that shows the value, password and all."""

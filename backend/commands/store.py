@@ -12,7 +12,7 @@ from backend.commands.words import Commands, add, tell
 from backend.rollout.backup import Backup, BadBackup, back_up, restore
 from backend.rollout.patching import require_served
 from backend.rollout.store import Store
-from backend.rollout.stores.opening import open_store, store_name
+from backend.rollout.stores.opening import file_of, open_store, store_name
 from backend.settings import Settings
 
 
@@ -32,6 +32,9 @@ def add_words(commands: Commands) -> None:
 
 
 def _backup(args: argparse.Namespace, settings: Settings) -> int:
+    path = file_of(settings.store_url)
+    if path is not None and not path.exists():
+        raise BadBackup(f"There is no store at {path} yet; nothing to keep.")
     with _store_of(settings) as store:
         rows = back_up(store, args.file, store_name(settings.store_url), force=args.force)
     tell(f"{args.file}: {rows} rows of {store_name(settings.store_url)}")

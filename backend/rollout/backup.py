@@ -1,7 +1,7 @@
 """A store in a file, and back: one JSON object a line, a first line that says what it is, a last one that it is whole.
 
 A restored state is always a change on top of what stands in the store, so that workers who live obey it rather than
-put back what they know. Into an empty store the whole file is loaded before; where there is content, its history,
+put back what they know. Into an empty store the whole file is loaded with it; where there is content, its history,
 evidence and pictures stay. A ramp that was on comes back paused, and its evidence begins anew: what was measured before
 is about another time. Workers or journals that know a newer version than the file's still fill an empty store with it,
 as always; to restore once more is then a change on top of that.
@@ -10,21 +10,26 @@ as always; to restore once more is then a change on top of that.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ai.core.errors import CrossfadeError
+from backend.private_files import drafted
+from backend.rollout.checked import number
 from backend.rollout.patching import words
-from backend.rollout.state import RolloutState
+from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import Change, HasContent, Store, StoreAway
+from backend.rollout.stores.dump import kept_of, row_of
 
 FORMAT = 1
 TRIES = 50  # against others that change the flags at the same moment
+
+_WRONG = (ValueError, KeyError, TypeError, AttributeError, OverflowError, InvalidState)
 
 
 class BadBackup(CrossfadeError):
@@ -37,49 +42,42 @@ def back_up(store: Store, path: Path, about: str, *, force: bool) -> int:
         raise BadBackup("The store is empty; there is nothing to keep.")
     if path.exists() and not force:
         raise BadBackup(f"{path} is there already; --force replaces it.")
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        rows = _written(store, fresh, about)
-        if force:
-            fresh.replace(path)
-        else:
-            os.link(fresh, path)
-        return rows
+        with drafted(path, force=force) as file:
+            return _written(store, file, about)
     except OSError as error:
         raise BadBackup(f"{path} cannot be written: {error}") from error
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
-def _written(store: Store, path: Path, about: str) -> int:
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+def _written(store: Store, file: BinaryIO, about: str) -> int:
+    def write(row: Mapping[str, Any]) -> None:
+        file.write(f"{json.dumps(row)}\n".encode())
+
+    write({"crossfade": "backup", "format": FORMAT, "at": store.now(), "store": about})
     rows = 0
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        head = {"crossfade": "backup", "format": FORMAT, "at": store.now(), "store": about}
-        file.write(json.dumps(head) + "\n")
-        for row in store.dump():
-            file.write(json.dumps(row) + "\n")
-            rows += 1
-        file.write(json.dumps({"rows": rows}) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    for row in store.dump():
+        write(row)
+        rows += 1
+    write({"rows": rows})
     return rows
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
     path: Path
-    at: float  # unix seconds
+    when: str
     newest: Change
 
     @classmethod
     def read(cls, path: Path) -> Backup:
-        """BadBackup where it is none, or not whole."""
+        """BadBackup where it is none, or not whole, or there is a row in it that no store could keep."""
         try:
             return cls._read(path)
         except OSError as error:
             raise BadBackup(f"{path} cannot be read: {error}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except RecursionError as error:
+            raise BadBackup(f"{path} is no backup of a store: a line of it is nested too deeply.") from error
+        except _WRONG as error:
             raise BadBackup(f"{path} is no backup of a store: {error}") from error
 
     @classmethod
@@ -93,20 +91,16 @@ class Backup:
                 f"{path} was made by a newer Crossfade (format {head['format']}; this one knows {FORMAT})."
             )
         rows, newest, last = -1, None, head
-        for last in lines:
+        for number_of_line, last in enumerate(lines, start=2):
             rows += 1
-            if last.get("row") == "change" and (newest is None or last["version"] > newest.version):
-                newest = Change.from_table(last)
+            if "row" in last:
+                newest = _checked(last, newest, number_of_line)
         if newest is None or last.get("rows") != rows:
             raise BadBackup(f"{path} is cut short; it is not used.")
-        return cls(path, float(head["at"]), newest)
+        return cls(path, _when(number("at", head["at"])), newest)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         return (row for row in _lines(self.path) if "row" in row)
-
-    @property
-    def when(self) -> str:
-        return datetime.fromtimestamp(self.at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
     def state(self, now: float) -> RolloutState:
         """As it comes back. InvalidState where it is none."""
@@ -120,22 +114,45 @@ class Backup:
 
 
 def restore(store: Store, backup: Backup, who: str) -> Change:
-    """The change that it became."""
-    if store.read().change is None:
-        with suppress(HasContent):  # somebody was faster
-            store.load(backup.rows())
-    reason = f"restored from {backup.path.name} of {backup.when}"
+    """The change that it became. An empty store gets it together with the rows: no ramp runs in between."""
     for _ in range(TRIES):
         current = store.read().change
+        change = _change_on_top(current or backup.newest, store.now(), backup, who)
         if current is None:
-            break
-        state = replace(backup.state(store.now()), version=current.version + 1)
-        change = Change(
-            state.version, store.now(), words(who), words(reason), current.after, state.to_table()
-        )
-        if store.write(change, current.version):
+            with suppress(HasContent):  # somebody was faster
+                store.load(chain(backup.rows(), [row_of(change)]))
+                return change
+        elif store.write(change, current.version):
             return change
     raise StoreAway("The flags are changed by others all the time; nothing was restored.")
+
+
+def _change_on_top(current: Change, now: float, backup: Backup, who: str) -> Change:
+    state = replace(backup.state(now), version=current.version + 1)
+    reason = f"restored from {backup.path.name} of {backup.when}"
+    return Change(state.version, now, words(who), words(reason), current.after, state.to_table())
+
+
+def _checked(row: Mapping[str, Any], newest: Change | None, line: int) -> Change | None:
+    """The newest change, with this row. ValueError where no store could keep it, or nobody could obey it."""
+    try:
+        kept = kept_of(row)
+        if not isinstance(kept, Change):
+            return newest
+        if kept.state.version != kept.version:
+            raise ValueError(f"version {kept.version} holds a state of version {kept.state.version}")
+        if kept.before is not None:
+            RolloutState.from_table(kept.before)
+        if newest is not None and kept.version <= newest.version:
+            raise ValueError(f"version {kept.version} comes after {newest.version}")
+    except _WRONG as error:
+        raise ValueError(f"line {line}: {error}") from error
+    return kept
+
+
+def _when(at: float) -> str:
+    """ValueError or OverflowError for a time that no calendar has."""
+    return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

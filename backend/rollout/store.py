@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from ai.core.errors import CrossfadeError
 from backend.rollout.books import Counts
+from backend.rollout.checked import number, text, whole
+from backend.rollout.checked import table as checked_table
 from backend.rollout.quota import Quota, Seen
 from backend.rollout.state import RolloutState
 
@@ -76,9 +78,17 @@ class Change:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Change:
-        """KeyError where something is missing; fields of a later version are ignored."""
-        known = {name: table[name] for name in cls.__dataclass_fields__ if name != "figures"}
-        return cls(**known, figures=table.get("figures"))
+        """KeyError or ValueError where it is none; fields of a later version are ignored."""
+        before, figures = table["before"], table.get("figures")
+        return cls(
+            whole("version", table["version"]),
+            number("at", table["at"]),
+            text("who", table["who"]),
+            text("reason", table["reason"]),
+            None if before is None else checked_table("before", before),
+            checked_table("after", table["after"]),
+            None if figures is None else checked_table("figures", figures),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import re
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from backend.rollout.backup import Backup, BadBackup, back_up, restore
 from backend.rollout.ramps import Ramp
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Change, Sample, SampleLimits, Store
-from backend.rollout.stores.opening import open_store
+from backend.rollout.stores.opening import open_store, store_name
 from backend.settings import read_settings
 from tests.redis_server import needs_redis, running_redis
 from tests.rollout_house import House, until
@@ -54,6 +57,16 @@ def changed(store: Store, **fields: object) -> Change:
     change = Change.made(None, state, who="anna", reason="", at=1000.0)
     assert store.write(change, last.version if last else None)
     return change
+
+
+def rows_of(*versions: int) -> list[dict[str, object]]:
+    changes = [Change.made(None, RolloutState(version=one), who="a", reason="", at=1.0) for one in versions]
+    return [{"row": "change"} | change.to_table() for change in changes]
+
+
+def lines_of(rows: list[dict[str, object]], at: float = 1.0) -> str:
+    head = {"crossfade": "backup", "format": 1, "at": at, "store": "x"}
+    return "".join(json.dumps(line) + "\n" for line in [head, *rows, {"rows": len(rows)}])
 
 
 def filled(store: Store) -> None:
@@ -101,8 +114,88 @@ class TestFile:
         with pytest.raises(BadBackup, match=r"cut short|no backup|newer Crossfade|cannot be read"):
             Backup.read(file)
 
+    def test_a_file_system_without_links_keeps_one_too_and_replaces_none(
+        self, store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*paths: object) -> None:
+            raise OSError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr("backend.private_files.os.link", refuse)
+        filled(store)
+        back_up(store, file, "here", force=False)
+        assert Backup.read(file).newest.version == 2
+        with pytest.raises(BadBackup, match="--force"):
+            back_up(store, file, "here", force=False)
+
+    @pytest.mark.parametrize(("harm", "words"), [
+        ({"version": "2"}, "line 3: version is '2'; it must be a whole number"),
+        ({"version": math.nan}, "version is nan"),
+        ({"version": 2**60}, "version is 1152921504606846976"),
+        ({"version": 1}, "version 1 holds a state of version 2"),
+        ({"at": "soon"}, "at is 'soon'; it must be a number"),
+        ({"at": math.inf}, "at is inf"),
+        ({"at": 10**400}, "at is 1000"),
+        ({"who": ["anna"]}, "who is ['anna']; it must be a text"),
+        ({"reason": "\ud800"}, "reason is"),
+        ({"after": []}, "after is []; it must be a table"),
+        ({"after": RolloutState(version=2).to_table() | {"pins": {"yard": "cloud"}}}, "pins.yard is 'cloud'"),
+        ({"before": {"fraction": 7}}, "fraction is 7"),
+        ({"row": "turn", "name": "gate", "at": 1.0, "seen": [["x"]]}, "a side of a box is 'x'"),
+        ({"row": "book", "name": "b", "counts": {"a": 2**70}}, "counts.a is"),
+        ({"row": "quota", "detector": "d", "cameras": [["gate", None]]}, "share is None"),
+        ({"row": "record", "name": 7, "text": ""}, "name is 7"),
+        ({"row": "sample", "id": 7}, "line 3: "),
+        ({"row": "dream"}, "'dream'"),
+    ])  # fmt: skip
+    def test_a_row_that_no_store_could_keep_is_named_before_anything_is_written(
+        self, store: Store, file: Path, harm: dict[str, object], words: str
+    ) -> None:
+        row = next(iter(rows_of(2))) | harm
+        file.write_text(lines_of([*rows_of(1), row]))
+        with pytest.raises(BadBackup, match=re.escape(words)):
+            restore(store, Backup.read(file), "otto")
+        assert store.read().change is None
+        assert list(store.dump()) == []
+
+    def test_versions_in_disorder_are_refused(self, file: Path) -> None:
+        file.write_text(lines_of([*rows_of(2), *rows_of(1)]))
+        with pytest.raises(BadBackup, match="version 1 comes after 2"):
+            Backup.read(file)
+
+    def test_fields_of_a_later_version_are_ignored(self, store: Store, file: Path) -> None:
+        file.write_text(lines_of([row | {"mood": "fine"} for row in rows_of(1)]))
+        assert restore(store, Backup.read(file), "otto").version == 2
+
+    @pytest.mark.parametrize("line", ["[" * 200_000, '{"crossfade":' * 200_000])
+    def test_what_is_nested_too_deeply_is_no_backup_in_a_sentence(self, file: Path, line: str) -> None:
+        file.write_text(line + "\n")
+        with pytest.raises(BadBackup, match="nested too deeply"):
+            Backup.read(file)
+
+    def test_a_time_that_no_calendar_has_is_refused(self, file: Path) -> None:
+        file.write_text(lines_of(rows_of(1), at=1e15))
+        with pytest.raises(BadBackup, match="no backup"):
+            Backup.read(file)
+
 
 class TestRestore:
+    def test_an_empty_store_never_holds_the_ramp_as_it_ran(
+        self, store: Store, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However soon the restore is ended after its first change is there to be obeyed."""
+        with closing(open_store(f"sqlite:///{tmp_path}/from.db")) as other:
+            filled(other)
+            back_up(other, file, "there", force=False)
+
+        def ended(*words: object) -> bool:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(store, "write", ended)
+        with suppress(KeyboardInterrupt):
+            restore(store, Backup.read(file), "otto")
+        newest = store.read().change
+        assert newest is None or newest.state.ramps["yolo26"].paused
+
     def test_an_empty_store_gets_everything_and_a_change_that_says_so(
         self, store: Store, file: Path, tmp_path: Path
     ) -> None:
@@ -158,6 +251,7 @@ class TestRestore:
 
 class TestCommand:
     def crossfade(self, *words: str) -> object:
+        """Its exit code."""
         with pytest.raises(SystemExit) as ended:
             cli.main(words)
         return ended.value.code
@@ -169,27 +263,77 @@ class TestCommand:
         filled(store)
         monkeypatch.setenv("ROLLOUT_STORE", url)
         assert self.crossfade("store", "backup", str(file)) == 0
+        assert "4 rows" in capsys.readouterr().out
         changed(store, fraction=1.0)
-        assert "--force" in str(self.crossfade("store", "backup", str(file)))
+        assert self.crossfade("store", "backup", str(file)) == 1
+        assert "--force" in capsys.readouterr().err
         assert self.crossfade("store", "restore", str(file)) == 0
         said = capsys.readouterr().out
-        assert "4 rows" in said
         assert "fraction 30.00%" in said
         assert "paused: the ramp of yolo26" in said
         assert store.read().change.state.fraction == 0.3  # type: ignore[union-attr]
 
     def test_what_would_leave_requests_to_nobody_is_not_restored(
-        self, url: str, store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+        self, url: str, store: Store, file: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
         filled(store)
         back_up(store, file, "here", force=False)
         monkeypatch.setenv("ROLLOUT_STORE", url)
         monkeypatch.setenv("LEGACY_ENABLED", "false")
-        assert "LEGACY_ENABLED=false leaves" in str(self.crossfade("store", "restore", str(file)))
+        assert self.crossfade("store", "restore", str(file)) == 1
+        assert "LEGACY_ENABLED=false leaves" in capsys.readouterr().err
         assert len(store.history(100)) == 2
+
+    def test_to_keep_what_is_not_there_makes_no_store(
+        self, tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("ROLLOUT_STORE", f"sqlite:///{tmp_path}/nowhere/x.db")
+        assert self.crossfade("store", "backup", str(file)) == 1
+        assert f"There is no store at {tmp_path}/nowhere/x.db yet" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestSetting:
+    @pytest.mark.parametrize(("said", "meant"), [
+        ("Redis://ops:S3CRET@h:6379/0", "redis://ops:S3CRET@h:6379/0"), ("REDISS://h", "rediss://h"),
+        ("SQLite:///a/B.db", "sqlite:///a/B.db"), (" Memory: ", "memory:"),
+    ])  # fmt: skip
+    def test_its_kind_may_be_in_capitals(
+        self, said: str, meant: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ROLLOUT_STORE", said)
+        url = read_settings().store_url
+        assert url == meant
+        assert "S3CRET" not in store_name(url)
+
+    @pytest.mark.parametrize("said", ["memory:", "Memory:", " MEMORY:"])
+    def test_several_workers_never_have_a_store_each(
+        self, said: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ROLLOUT_STORE", said)
+        monkeypatch.setenv("WORKERS", "4")
+        with pytest.raises(BadSetting, match="is one worker's own"):
+            read_settings()
+
+    def test_a_file_that_is_called_like_memory_is_a_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with (
+            closing(open_store("sqlite:///:memory:")) as one,
+            closing(open_store("sqlite:///:memory:")) as two,
+        ):
+            changed(one, fraction=0.5)
+            assert two.read().change is not None
+
+    @pytest.mark.parametrize("none", ["Redis://ops:S3CRET@h", "S3CRET", "redis:/:S3CRET@h", "MEMORY:", ""])
+    def test_what_is_none_opens_none_and_has_no_name(self, none: str) -> None:
+        for use in (open_store, store_name):
+            with pytest.raises(BadSetting, match="none of sqlite:///PATH") as refused:
+                use(none)
+            assert "S3CRET" not in str(refused.value)
+
     @pytest.mark.parametrize("good", [
         "redis://h", "redis://u:p%40q@h:6380/3?prefix=north", "rediss://:p@[::1]:1", "sqlite:///a/b.db", "memory:", "",
     ])  # fmt: skip

@@ -369,6 +369,22 @@ class TestAsAWhole:
             )
         assert (store.history(10), store.record("a")) == ((change(1),), None)
 
+    @pytest.mark.parametrize("bad", [
+        {"row": "turn", "name": "gate", "at": 1.0, "seen": [["x"]]},
+        {"row": "change"} | change(2).to_table() | {"version": "2"},
+    ])  # fmt: skip
+    def test_one_bad_row_leaves_nothing_of_the_others(self, opener: Opener, bad: dict[str, Any]) -> None:
+        store = opener()
+        rows = [
+            {"row": "book", "name": "b", "counts": {"a": 5}},
+            {"row": "record", "name": "r", "text": ""},
+            {"row": "change"} | change(1).to_table(),
+            bad,
+        ]
+        with pytest.raises((StoreAway, ValueError)):
+            store.load(rows)
+        assert list(store.dump()) == []
+
     def test_a_row_that_nobody_knows_is_no_content(self, opener: Opener) -> None:
         store = opener()
         with pytest.raises((StoreAway, ValueError), match="colour"):

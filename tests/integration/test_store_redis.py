@@ -23,6 +23,7 @@ from backend.rollout.store import Beat, Change, Sample, SampleLimits, Store, Sto
 from backend.rollout.stores.opening import open_store, store_name
 from backend.rollout.stores.redis_address import RedisAddress
 from backend.rollout.stores.redis_client import SILENT_S
+from backend.rollout.stores.redis_scripts import FILL
 from backend.rollout.stores.redis_store import READER, RedisStore
 from backend.settings import read_settings
 from tests.redis_server import RedisServer, needs_redis, running_redis
@@ -258,6 +259,14 @@ class TestRedis:
         server.client().zadd("crossfade:changes", {"1 {torn": 1})
         with pytest.raises(StoreAway, match="cannot be used"):
             store.read()
+
+    @pytest.mark.parametrize("version", ["nan", "-1", "1e3", ""])
+    def test_a_content_with_a_version_that_is_none_leaves_nothing_of_it(
+        self, store: RedisStore, server: RedisServer, version: str
+    ) -> None:
+        with pytest.raises(StoreAway, match="a version is no number"):
+            store._run(FILL, ("changes", "stamp", "schema"), "x", 1, "channel", 1, "1 {}", version, "2 {}")
+        assert server.client().keys() == []
 
     def test_two_crossfades_may_share_one(self, server: RedisServer) -> None:
         stores = [open_store(f"{server.url}/2?prefix={name}") for name in ("one", "two")]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from backend.rollout.books import Counts
+from backend.rollout.checked import table, text, whole
 from backend.rollout.quota import Quota
 from backend.rollout.store import Change, Sample, Turn
 from backend.rollout.stores.words import (
@@ -76,14 +77,17 @@ def kept_of(row: Mapping[str, Any]) -> Kept:
         case "change":
             return Change.from_table(row)
         case "quota":
-            return KeptQuota(str(row["detector"]), quota_of(row["cameras"]))
+            return KeptQuota(text("detector", row["detector"]), quota_of(row["cameras"]))
         case "record":
-            return KeptRecord(str(row["name"]), str(row["text"]))
+            return KeptRecord(text("name", row["name"]), text("text", row["text"]))
         case "book":
-            counts = {str(name): int(count) for name, count in row["counts"].items()}
-            return KeptBook(str(row["name"]), counts)
+            counts = table("counts", row["counts"])
+            return KeptBook(
+                text("name", row["name"]),
+                {text("counts", name): whole(f"counts.{name}", count) for name, count in counts.items()},
+            )
         case "turn":
-            return KeptTurn(str(row["name"]), turn_of(row["at"], row["seen"]))
+            return KeptTurn(text("name", row["name"]), turn_of(row["at"], row["seen"]))
         case "sample":
             return KeptSample(sample_of(row), base64.b64decode(row["picture"], validate=True))
     raise ValueError(f"a row of the kind {row['row']!r}, which this Crossfade does not know")

@@ -217,6 +217,7 @@ class MemoryStore:
                 raise HasContent("The store has content already; it stays as it is.")
             for one in kept:
                 self._put(one)
+            self._changes.sort(key=lambda change: change.version)
         self._wake()
 
     def _put(self, kept: Kept) -> None:

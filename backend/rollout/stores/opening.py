@@ -12,15 +12,19 @@ from backend.rollout.stores.sqlite_store import SqliteStore
 
 SQLITE = "sqlite:///"
 REDIS = ("redis://", "rediss://")
+MEMORY = "memory:"
+NONE_OF_THESE = "ROLLOUT_STORE is none of sqlite:///PATH, redis[s]://… and memory:"  # it may hold a password
 
 
 def open_store(url: str) -> Store:
-    """Nothing is touched before its first use. BadSetting where the library for it is not installed."""
+    """Nothing is touched before its first use. BadSetting where it is none, or the library for it is not installed."""
     if url.startswith(REDIS):
         return _redis(url)
     if url.startswith(SQLITE):
         return SqliteStore(Path(url.removeprefix(SQLITE)))
-    return MemoryStore()
+    if url == MEMORY:
+        return MemoryStore()
+    raise BadSetting(NONE_OF_THESE)
 
 
 def store_name(url: str) -> str:
@@ -29,7 +33,14 @@ def store_name(url: str) -> str:
         return RedisAddress.of(url).name
     if url.startswith(SQLITE):
         return SQLITE + str(Path(url.removeprefix(SQLITE)).resolve())
-    return url
+    if url == MEMORY:
+        return url
+    raise BadSetting(NONE_OF_THESE)
+
+
+def file_of(url: str) -> Path | None:
+    """Where it is, of one that is a file."""
+    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
 
 
 def _redis(url: str) -> Store:

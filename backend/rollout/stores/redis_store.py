@@ -135,13 +135,14 @@ class RedisStore(RedisEvidence, RedisSamples):
             start += len(page)
 
     def load(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """The changes last and at once: before them, nobody takes the store for one with content."""
+        """All of it is looked at before the first is written, and the changes come last and at once: before them,
+        nobody takes the store for one with content."""
         if self._ask("EXISTS", self._key("changes")):
             raise self._has_content()
+        with self._redis():
+            everything = [kept_of(row) for row in rows]
         changes: list[Word] = []
-        for row in rows:
-            with self._redis():
-                kept = kept_of(row)
+        for kept in everything:
             if isinstance(kept, Change):
                 changes += [kept.version, _text(kept)]
             else:

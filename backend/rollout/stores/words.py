@@ -6,10 +6,11 @@ Reading raises ValueError, KeyError or TypeError for what is not what it should 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from backend.rollout.checked import number, text, whole
 from backend.rollout.quota import Quota, Seen
 from backend.rollout.store import Beat, Change, Sample, Turn
 
@@ -48,15 +49,15 @@ def quota_from(text: str | bytes) -> Quota:
 
 
 def quota_of(cameras: Iterable[Sequence[Any]]) -> Quota:
-    return Quota(tuple((str(name), float(share)) for name, share in cameras))
+    return Quota(tuple((text("camera", name), number("share", share)) for name, share in cameras))
 
 
 def turn_of(at: float, seen: Iterable[Iterable[float]]) -> Turn:
-    return Turn(float(at), boxes_of(seen))
+    return Turn(number("at", at), boxes_of(seen))
 
 
 def boxes_of(boxes: Iterable[Iterable[float]]) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(float(number) for number in box) for box in boxes)
+    return tuple(tuple(number("a side of a box", side) for side in box) for box in boxes)
 
 
 def sample_table(sample: Sample) -> dict[str, Any]:
@@ -72,12 +73,23 @@ def sample_from(text: str | bytes) -> Sample:
 
 
 def sample_of(table: Mapping[str, Any]) -> Sample:
-    known = {one.name: table[one.name] for one in fields(Sample)}
-    for name in ("kinds", "labels"):
-        known[name] = tuple(known[name])
-    for name in ("legacy", "triton"):
-        known[name] = boxes_of(known[name])
-    return Sample(**known)
+    return Sample(**{one.name: _AS[one.name](one.name, table[one.name]) for one in fields(Sample)})
+
+
+def _boxes(_name: str, values: Any) -> tuple[tuple[float, ...], ...]:
+    return boxes_of(values)
+
+
+def _texts(name: str, values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(text(name, value) for value in values)
+
+
+_AS: Mapping[str, Callable[[str, Any], Any]] = {
+    "at": number,
+    "kinds": _texts, "labels": _texts,
+    "legacy": _boxes, "triton": _boxes,
+    "width": whole, "height": whole,
+} | dict.fromkeys(("id", "detector", "camera", "epoch", "light", "model_version"), text)  # fmt: skip
 
 
 def is_asked_for(sample: Sample, detector: str, camera: str, kind: str, label: str) -> bool:
