@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from ai.core.errors import CrossfadeError
 from backend import doctor
 from backend.commands import compare, detect, machine, ramp, rollout, stack, store
-from backend.commands.words import Command
+from backend.commands.words import Command, complain_of
 from backend.settings import read_settings
 
 # Those that read the settings themselves: a doctor must be able to say what is wrong with them.
@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.exit(command(args, read_settings()))
     except CrossfadeError as error:
-        sys.exit(f"crossfade: {error}")
+        complain_of(error, "crossfade")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 

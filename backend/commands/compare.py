@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ai.core.detections import Thresholds
 from ai.core.errors import CrossfadeError
 from ai.core.labels import COCO_80
-from backend.commands.words import Commands, add, complain, tell
+from backend.commands.words import Commands, add, complain, complain_of, tell, tell_document
 from backend.comparing import outcome
 from backend.comparing.asking import Desks
 from backend.comparing.contenders import Contender
@@ -26,6 +27,7 @@ from backend.comparing.run import Comparing, InMemory
 from backend.comparing.tally import Tally
 from backend.comparing.worst import Worst
 from backend.report.about import parity_of
+from backend.report.report import report_of
 from backend.settings import DETECTORS, Settings
 from backend.sides import LEGACY, TRITON
 from backend.stack.signals import asked_to_end, ended_by_signals
@@ -75,7 +77,7 @@ def _compare(args: argparse.Namespace, settings: Settings) -> int:
     try:
         return _compared(args, settings)
     except CrossfadeError as error:
-        complain(f"crossfade compare: {error}")
+        complain_of(error, "crossfade compare")
         return CANNOT
 
 
@@ -90,9 +92,22 @@ def _compared(args: argparse.Namespace, settings: Settings) -> int:
     with ended_by_signals():
         with opened(args.detector, (a, b), given, settings, complain) as addresses:
             tally, worst, about = asyncio.run(_looked(args, settings, (a, b), footage, addresses))
-        report = outcome.write(folder, outcome.material_of(tally, worst, about))
-    tell(json.dumps(report, indent=1) if args.json else outcome.summary(report, folder))
+        material = outcome.material_of(tally, worst, about)
+        report = report_of(material)
+        try:
+            outcome.write(folder, report, material.pictures)
+        except CannotCompare:
+            _tell(args, report, [])  # what took hours is not lost with a disk that is full
+            raise
+    _tell(args, report, outcome.places(folder))
     return DIFFER if outcome.verdict_of(tally.answer) == "differ" else AGREE
+
+
+def _tell(args: argparse.Namespace, report: dict[str, Any], places: Sequence[str]) -> None:
+    if args.json:
+        tell_document(report)
+    else:
+        tell(*outcome.summary(report), *places)
 
 
 async def _looked(
@@ -116,10 +131,7 @@ async def _looked(
 def _folder(args: argparse.Namespace, settings: Settings) -> Path:
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{args.detector}"
     folder: Path = args.out or settings.crossfade_var / "compare" / stamp
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotCompare(f"--out {folder} cannot be made: {error.strerror}") from error
+    outcome.require_writable(folder)
     return folder
 
 

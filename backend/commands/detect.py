@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backend.commands.words import Commands, add, complain, tell
+from backend.commands.words import Commands, add, complain_of, tell
 from backend.settings import DETECTORS, Settings, whole_environment
 from backend.sides import SIDES
 from backend.stack.backend_api import BackendApi
@@ -61,24 +61,21 @@ def _detect_one(api: BackendApi, image: Path, args: argparse.Namespace) -> bool:
             backend=None if args.backend == AUTO else args.backend,
         )  # fmt: skip
     except (OSError, StackError) as error:
-        complain(f"{image}: {error}")
+        complain_of(error, str(image))
         return False
-    tell(
-        json.dumps({"file": str(image), **answer})
-        if args.json
-        else f"{image}\n{_table(answer)}\n{_served(answer)}"
-    )
+    if args.json:
+        tell(json.dumps({"file": str(image), **answer}))
+    else:
+        tell(str(image), *_table(answer), _served(answer))
     return True
 
 
-def _table(answer: dict[str, Any]) -> str:
+def _table(answer: dict[str, Any]) -> list[str]:
     lines = [f"  {'class':12} {'score':>5}   x, y, width, height"]
     for found in answer["detections"]:
         box = ", ".join(f"{found['bbox'][side]:.0f}" for side in ("x", "y", "width", "height"))
         lines.append(f"  {found['class']:12} {found['confidence']:5.2f}   {box}")
-    if len(lines) == 1:
-        return "  nothing found"
-    return "\n".join(lines)
+    return lines if len(lines) > 1 else ["  nothing found"]
 
 
 def _served(answer: dict[str, Any]) -> str:

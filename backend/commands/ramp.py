@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from backend.commands.detect import add_address, backend_of
 from backend.commands.ramp_watch import screen_for, watched
 from backend.commands.ramp_words import described
-from backend.commands.words import Command, Commands, add, share, tell
+from backend.commands.words import Command, Commands, add, share, tell, tell_document
 from backend.settings import Settings
 from backend.stack.backend_api import table
 
@@ -87,7 +86,10 @@ def _watch(args: argparse.Namespace, settings: Settings) -> int:
 
 def _told(args: argparse.Namespace, document: dict[str, Any]) -> int:
     ramps = {name: one for name, one in document["ramps"].items() if args.detector in (None, name)}
-    tell(json.dumps({"ramps": ramps}, indent=2) if args.json else "\n".join(described(ramps)))
+    if args.json:
+        tell_document({"ramps": ramps})
+    else:
+        tell(*described(ramps))
     return 0
 
 

@@ -12,13 +12,14 @@ from typing import Any
 import httpx
 
 from backend.commands.ramp_words import cut, described, ended_badly, is_over, one_line, turn_of
-from backend.commands.words import complain, tell
+from backend.commands.words import complain, nobody_listens, printable, say
 from backend.stack.backend_api import Away, BackendApi, NotAnswered
 from backend.stack.errors import StackError
 
 EVENTS = "/api/rollout/events"
 AGAIN_S = 1.0
 LOST = "connection lost, trying again"
+NOBODY_LISTENS = 141  # as a shell tells the end by a broken pipe
 Table = dict[str, Any]
 Sleep = Callable[[float], None]
 
@@ -31,6 +32,15 @@ def watched(
     sleep: Sleep = time.sleep,
 ) -> int:
     """Until every ramp that was on is over; 1 where one of them ended by a rollback or an abort."""
+    try:
+        return _watched(api, detector, screen, once, sleep)
+    except BrokenPipeError:
+        return NOBODY_LISTENS
+
+
+def _watched(
+    api: BackendApi, detector: str | None, screen: Screen | Lines | Documents, once: bool, sleep: Sleep
+) -> int:
     names: set[str] | None = None
     for ramps in looks(api, screen.lost, sleep):
         if names is None:
@@ -39,6 +49,8 @@ def watched(
         screen.show(mine)
         if once or all(is_over(ramp) for ramp in mine.values()):
             return 1 if any(ended_badly(ramp) for ramp in mine.values()) else 0
+        if nobody_listens():
+            return NOBODY_LISTENS
     raise AssertionError("what is new has no end")
 
 
@@ -77,9 +89,9 @@ class Screen:
     def _draw(self, lines: list[str]) -> None:
         """What is higher than the terminal cannot be drawn over: the first lines are what is kept then."""
         size = shutil.get_terminal_size()
-        shown = cut(lines, size.columns - 1)[: size.lines - 1]
+        shown = cut([printable(line) for line in lines], size.columns - 1)[: size.lines - 1]
         back = f"\x1b[{self._height}F\x1b[J" if self._height else ""
-        tell(back + "\n".join(shown))
+        say(*shown, codes=back)
         self._height = len(shown)
 
 
@@ -95,7 +107,7 @@ class Lines:
         for detector, ramp in sorted(ramps.items()):
             if self._turns.get(detector) != (turn := turn_of(ramp)):
                 self._turns[detector] = turn
-                tell(one_line(detector, ramp))
+                say(one_line(detector, ramp))
 
     def lost(self) -> None:
         if not self._is_lost:
@@ -107,7 +119,7 @@ class Documents:
     """Each change of anything as one line of JSON."""
 
     def show(self, ramps: dict[str, Table]) -> None:
-        tell(json.dumps({"ramps": ramps}))
+        say(json.dumps({"ramps": ramps}))
 
     def lost(self) -> None:
         complain(LOST)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import httpx
 from backend.commands.detect import add_address, backend_of
 from backend.commands.ramp_words import one_line
 from backend.commands.rollout_seen import add_seen
-from backend.commands.words import Command, Commands, add, share, tell
+from backend.commands.words import Command, Commands, add, share, tell, tell_document
 from backend.settings import Settings
 from backend.stack.backend_api import BackendApi, NotAnswered, table
 from backend.stack.errors import StackError
@@ -65,7 +64,10 @@ def _add(
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:
     state = table(backend_of(args, settings).ask("GET", PATH))
-    tell(json.dumps(state, indent=2) if args.json else _described(state))
+    if args.json:
+        tell_document(state)
+    else:
+        tell(*_described(state))
     return 0
 
 
@@ -138,12 +140,12 @@ def _told(
     args: argparse.Namespace, state: dict[str, Any], pending: Sequence[str], more: Sequence[str] = ()
 ) -> int:
     if args.json:
-        tell(json.dumps({**state, "pending": list(pending)}, indent=2))
+        tell_document({**state, "pending": list(pending)})
         return 1 if pending else 0
     obeyed = (
         f"not yet acknowledged by: {', '.join(pending)}" if pending else "acknowledged by every live worker"
     )
-    tell("\n".join((_described(state), *more, obeyed)))
+    tell(*_described(state), *more, obeyed)
     return 1 if pending else 0
 
 
@@ -156,7 +158,7 @@ def _paused(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     ]
 
 
-def _described(state: dict[str, Any]) -> str:
+def _described(state: dict[str, Any]) -> list[str]:
     """What was asked for, and what becomes of it where that is something else."""
     lines = [
         f"Triton is {'on' if state['enabled'] else 'off'} (version {state['version']}){_but(state)}",
@@ -168,8 +170,9 @@ def _described(state: dict[str, Any]) -> str:
     if pins := state["pins"]:
         suspended = ", those to Triton suspended by a rollback" if state["pins_suspended"] else ""
         lines.append(f"  pins      {len(pins)}{suspended}")
-    lines += [f"  ramp      {one_line(name, ramp)}" for name, ramp in sorted(state.get("ramps", {}).items())]
-    return "\n".join(lines)
+    return lines + [
+        f"  ramp      {one_line(name, ramp)}" for name, ramp in sorted(state.get("ramps", {}).items())
+    ]
 
 
 def _but(state: dict[str, Any]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from backend.commands.detect import add_address, backend_of
-from backend.commands.words import Command, Commands, add, tell
+from backend.commands.words import Command, Commands, add, tell, tell_document
+from backend.private_files import replace_with
 from backend.settings import Settings
 from backend.stack.backend_api import table
 from backend.stack.errors import StackError
@@ -64,7 +64,7 @@ def _history(args: argparse.Namespace, settings: Settings) -> int:
     answer = api.ask("GET", f"{PATH}/history", params={**asked, "limit": args.limit})
     changes = table(answer)["changes"]
     if args.json:
-        tell(json.dumps(changes, indent=2))
+        tell_document(changes)
         return 0
     for change in changes:
         about = f"{change['version']:>5}  {_when(change['at'])}  {change['who']:14}"
@@ -73,16 +73,16 @@ def _history(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _export(path: Path, lines: Iterable[str]) -> int:
-    """Whole or not at all: a line that breaks off leaves what was there before."""
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            count = sum(file.write(f"{line}\n") > 0 for line in lines)
-        draft.replace(path)
-    except OSError as error:
-        raise StackError(f"{path} cannot be written: {error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    """A line that breaks off leaves what was there before."""
+    count = 0
+
+    def write(file: BinaryIO) -> None:
+        nonlocal count
+        for line in lines:
+            file.write(f"{line}\n".encode())
+            count += 1
+
+    _replace(path, write)
     tell(f"{count:,} changes, newest first: {path}")
     return 0
 
@@ -113,23 +113,23 @@ def _report(args: argparse.Namespace, settings: Settings) -> int:
     api, asked = backend_of(args, settings), _asked(detector=args.detector)
     if args.html is not None:
         page = api.ask("GET", f"{PATH}/report", params={**asked, "format": "html"})
-        try:
-            args.html.write_bytes(page.content)
-        except OSError as error:
-            raise StackError(f"{args.html} cannot be written: {error}") from error
+        _replace(args.html, page.content)
         tell(f"the report: {args.html}")
         return 0
     report = table(api.ask("GET", f"{PATH}/report", params=asked))
-    tell(json.dumps(report, indent=2) if args.json else _summary(report))
+    if args.json:
+        tell_document(report)
+    else:
+        tell(*_summary(report))
     return 0
 
 
-def _summary(report: Mapping[str, Any]) -> str:
+def _summary(report: Mapping[str, Any]) -> list[str]:
     lines = [f"{report['detector']}: {report['verdict']['sentence']}"]
     for one in report["criteria"]:
         lines.append(f"  {one['verdict']:14}  {one['claim']}")
         lines += [f"  {'':14}  {one['figure']}"] if one["figure"] else []
-    return "\n".join([*lines, "--html FILE writes the whole of it as a page"])
+    return [*lines, "--html FILE writes the whole of it as a page"]
 
 
 # --- the samples ------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def _samples(args: argparse.Namespace, settings: Settings) -> int:
     asked = _asked(detector=args.detector, camera=args.camera, limit=args.limit)
     samples = table(api.ask("GET", f"{PATH}/samples", params=asked))["samples"]
     if args.json:
-        tell(json.dumps(samples, indent=2))
+        tell_document(samples)
         return 0
     for one in samples:
         tell(_sample(one, api.url))
@@ -162,6 +162,13 @@ def _sample(one: Mapping[str, Any], url: str) -> str:
         f"{_when(one['at'])}  {one['detector']:8} {one['camera']:14} {one['light']:8} {kinds} ({labels})  "
         f"{url}{one['picture']}"
     )
+
+
+def _replace(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
+    try:
+        replace_with(path, content)
+    except OSError as error:
+        raise StackError(f"{path} cannot be written: {error}") from error
 
 
 def _asked(**query: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ from typing import Any
 
 from ai.core.errors import CrossfadeError
 from ai.core.sample import sample_jpeg
-from backend.commands.words import Commands, add, parts, tell
+from backend.commands.words import Commands, add, parts, tell, tell_document
 from backend.settings import DETECTORS, Settings, read_settings, whole_environment
 from backend.sides import LEGACY, SIDES, TRITON
 from backend.stack import logs, sample_table
@@ -70,9 +69,9 @@ def _up(args: argparse.Namespace, settings: Settings) -> int:
         _prove(settings, wanted, strict=args.detach)
         _show_ways(settings, wanted)
         if args.detach:
-            tell("\nEverything runs on. `crossfade down` (or `make down`) ends it.")
+            tell("", "Everything runs on. `crossfade down` (or `make down`) ends it.")
         else:
-            tell("\nCtrl-C ends everything.")
+            tell("", "Ctrl-C ends everything.")
             watch(journal, running)
     return 0
 
@@ -104,9 +103,8 @@ def _prove(settings: Settings, wanted: Sequence[Part], strict: bool) -> None:
     """A drawn scene through each side. A side that is switched off is no fault, nor one that is not ours."""
     sides = [side for side in SIDES if side != LEGACY or settings.legacy_enabled]
     seen = sample_table.look(BackendApi.of(settings), sample_jpeg(), DETECTORS, sides)
-    tell(f"\nThe drawn scene ai/core/sample.jpg, through each side:\n\n{sample_table.table(seen)}\n")
-    for line in sample_table.verdicts(seen):
-        tell(line)
+    tell("", "The drawn scene ai/core/sample.jpg, through each side:", "")
+    tell(*sample_table.table(seen).split("\n"), "", *sample_table.verdicts(seen))
     here = {LEGACY, *(part.name for part in wanted)}
     faults = [one for one in seen if one.problem and not one.off and one.side in here]
     if faults and strict:
@@ -115,21 +113,25 @@ def _prove(settings: Settings, wanted: Sequence[Part], strict: bool) -> None:
 
 def _show_ways(settings: Settings, wanted: Sequence[Part]) -> None:
     api, program = BackendApi.of(settings), Path(sys.argv[0])
-    tell(f"""
-  API docs    {api.url}/docs
-  health      {api.url}/health/ready
-  metrics     {api.url}/metrics""")
+    tell(
+        "",
+        f"  API docs    {api.url}/docs",
+        f"  health      {api.url}/health/ready",
+        f"  metrics     {api.url}/metrics",
+    )
     for part in wanted:
         if part.url != api.url:
             tell(f"  {part.name:11} {part.url}")
-    tell(f"""  logs        {settings.crossfade_var / "log"}
-  admin key   {"in API_KEYS" if "admin" in settings.api_keys else key_file(settings)}
-
-  a picture   {program} detect PICTURE.jpg
-  ramp        {program} rollout set --fraction 0.25
-  roll back   {program} rollout rollback --reason "what you saw\"""")
+    tell(
+        f"  logs        {settings.crossfade_var / 'log'}",
+        f"  admin key   {'in API_KEYS' if 'admin' in settings.api_keys else key_file(settings)}",
+        "",
+        f"  a picture   {program} detect PICTURE.jpg",
+        f"  ramp        {program} rollout set --fraction 0.25",
+        f'  roll back   {program} rollout rollback --reason "what you saw"',
+    )
     if rollout := _rollout(settings):
-        tell(f"\n{_rollout_line(rollout)}")
+        tell("", _rollout_line(rollout))
     if given := first_values(settings):
         values = ", ".join(f"{name}={value}" for name, value in given.items())
         tell(f"{values} for a first time; the environment or .env can say otherwise")
@@ -171,9 +173,7 @@ def _status(args: argparse.Namespace, settings: Settings) -> int:
     rollout = _rollout(settings)
     well = all(one.pid is not None and one.well for one in found)
     if args.json:
-        tell(
-            json.dumps({"well": well, "parts": [asdict(one) for one in found], "rollout": rollout}, indent=2)
-        )
+        tell_document({"well": well, "parts": [asdict(one) for one in found], "rollout": rollout})
         return 0 if well else 1
     for one in found:
         tell(one.line)

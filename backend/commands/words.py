@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import TextIO, TypeAlias
 
 from ai.triton.embedded.settings import read_settings as read_embedded
 from backend.settings import Settings
@@ -29,17 +32,68 @@ def add(
     return parser
 
 
-def tell(line: str) -> None:
+def tell(*lines: str) -> None:
     """At once; what is started and ended goes on when nobody listens any more."""
     with suppress(OSError):
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        say(*lines)
 
 
-def complain(line: str) -> None:
+def say(*lines: str, codes: str = "") -> None:
+    """As `tell`, and OSError when nobody listens any more. `codes` are for the terminal, and go out as they are."""
+    _write(sys.stdout, codes, lines)
+
+
+def tell_document(document: object) -> None:
+    """As JSON, which is printable whatever it holds."""
+    tell(*json.dumps(document, indent=2).split("\n"))
+
+
+def complain(*lines: str) -> None:
     with suppress(OSError):
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        _write(sys.stderr, "", lines)
+
+
+def complain_of(error: Exception, where: str) -> None:
+    """With the end of a log, perhaps: each of its lines set off, so that none of them passes for one of ours."""
+    first, *more = str(error).split("\n")
+    complain(f"{where}: {first}", *(f"  {line}" for line in more))
+
+
+def printable(line: str) -> str:
+    """One line, whoever wrote it: of what would steer a terminal there is a question mark, of line ends a blank."""
+    if line.isprintable():
+        return line
+    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "?" for sign in line)
+
+
+def nobody_listens() -> bool:
+    """The reader of the pipe that we write into is gone."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):  # it has no number
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _write(stream: TextIO, codes: str, lines: tuple[str, ...]) -> None:
+    """What the terminal's letters cannot show is spelt out."""
+    text = codes + "".join(f"{printable(line)}\n" for line in lines)
+    encoding = stream.encoding or "utf-8"
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        _mute(stream)
+        raise
+
+
+def _mute(stream: TextIO) -> None:
+    """What is still in its buffer is written at the end once more, and would be complained of there."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def share(text: str) -> float:

@@ -33,7 +33,7 @@ class Desk:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.name = contender.name
-        self._contender = contender
+        self.contender = contender
         self._transport = transport
         self._detector = detector
         self._has_shelf = has_shelf
@@ -61,9 +61,9 @@ class Desk:
 
     def _require_version(self, answered: str) -> None:
         """A Triton of somebody else's serves what its own policy says."""
-        wanted = self._contender.version
+        wanted = self.contender.version
         if wanted and not self._has_shelf and answered != wanted:
-            raise InvalidModelOutput(f"{self._contender.model} answers with version {answered}, not {wanted}")
+            raise InvalidModelOutput(f"{self.contender.model} answers with version {answered}, not {wanted}")
 
 
 class Desks:

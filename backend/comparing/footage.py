@@ -6,12 +6,12 @@ frames of a video are encoded as JPEG. A stream is read as it comes: what the co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit, urlunsplit
 
 import cv2
 import simplejpeg
@@ -23,6 +23,10 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 STREAMS = frozenset({"rtsp", "rtsps", "http", "https"})
 STREAM_PATIENCE_S = 10.0  # for a stream to open, and for each of its frames
 JPEG_QUALITY = 95
+
+_ENDS_OF_HOST = re.compile(r"[/?#\\]")
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # no = ; & nor anything that is escaped
 
 HasRoom = Callable[[], bool]
 
@@ -44,14 +48,14 @@ class Footage(Protocol):
 
 def open_footage(source: str, limit: int, every: int = 1) -> Footage:
     """Every `every`-th frame, up to `limit` of them."""
-    if urlsplit(source).scheme.lower() in STREAMS:
+    if source.partition("://")[0].lower() in STREAMS:
         return Stream(source, limit, every)
     path = Path(source).expanduser()
     if path.is_dir():
         return Pictures(path, _pictures_below(path), limit, every)
     if not path.exists():
         raise CannotCompare(
-            f"{source}: there is no such folder or file, and it is no rtsp:// or http:// address"
+            f"{without_secrets(source)}: there is no such folder or file, and it is no rtsp:// or http:// address"
         )
     if path.suffix.lower() in PICTURES:
         return Pictures(path.parent, [path], limit, every)
@@ -127,9 +131,20 @@ class Stream:
 
 
 def without_secrets(url: str) -> str:
-    """Cameras carry their password in the address; a report is shown around."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """Cameras carry their password in the address, before the host, in the path or behind it; a report is shown around.
+
+    Of the path only its end is kept, where that is a plain name. What could be read in two ways is left out as a whole:
+    an @ behind a slash may be the end of a password.
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return url
+    authority, *path = _ENDS_OF_HOST.split(rest)
+    host = authority.rpartition("@")[2]
+    if not _HOST.fullmatch(host) or any("@" in part for part in path):
+        return f"{scheme}://…"
+    last = rest.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] if path else ""
+    return f"{scheme}://{host}" + (f"/{last}" if last != authority and _PLAIN.fullmatch(last) else "")
 
 
 def _pictures_below(folder: Path) -> list[Path]:

@@ -6,11 +6,8 @@ stack that runs beside it. Killed, its guard ends it.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,16 +15,15 @@ from pathlib import Path
 from ai.triton.embedded.ports import LOOPBACK, settle
 from ai.triton.embedded.settings import read_settings as read_embedded
 from backend.comparing import shelf
+from backend.comparing.building import build_missing
 from backend.comparing.contenders import Contender
-from backend.comparing.errors import CannotCompare
+from backend.comparing.run_folder import run_folder
 from backend.settings import Settings, whole_environment
 from backend.sides import LEGACY, TRITON
 from backend.stack import health
-from backend.stack.errors import StackError
 from backend.stack.guard import guarded
 from backend.stack.journal import Journal
 from backend.stack.parts import Part
-from backend.stack.plan import command_of
 from backend.stack.processes import Tell
 from backend.stack.starting import Start
 from backend.transports.triton import TritonTarget
@@ -59,9 +55,12 @@ def opened(
     """StackError or CannotCompare where a side cannot be had."""
     models = [one for one in contenders if one.side == TRITON and given.triton_url is None]
     starts_legacy = given.legacy_url is None and any(one.side == LEGACY for one in contenders)
-    if models:
-        _build_missing(detector, models, settings, tell)
-    with _folder(settings) as folder:
+    with (
+        run_folder(settings.crossfade_var.absolute() / "compare") as folder,
+        guarded(folder) if models or starts_legacy else nullcontext(),
+    ):
+        if models:
+            build_missing(detector, models, folder, settings, tell)
         ports = settle(dict.fromkeys(("legacy", "http", "grpc", "metrics"), 0))
         parts = [
             *([_legacy(detector, ports["legacy"], folder)] if starts_legacy else []),
@@ -78,33 +77,16 @@ def opened(
 
 
 @contextmanager
-def _folder(settings: Settings) -> Iterator[Path]:
-    """Kept when a side could not be started: its log is in it."""
-    above = settings.crossfade_var.absolute() / "compare"
-    above.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=above))
-    try:
-        yield folder
-    except StackError:
-        raise
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
 def _running(parts: Sequence[Part], folder: Path, settings: Settings, tell: Tell) -> Iterator[None]:
     if not parts:
         yield
         return
     journal = Journal(folder)
-    with guarded(folder):
-        running = Start(parts, journal, whole_environment(), settings.start_timeout_s, tell).run()
-        try:
-            yield
-        finally:
-            journal.end(running, tell=lambda _: None)
+    running = Start(parts, journal, whole_environment(), settings.start_timeout_s, tell).run()
+    try:
+        yield
+    finally:
+        journal.end(running, tell=lambda _: None)
 
 
 def _legacy(detector: str, port: int, folder: Path) -> Part:
@@ -132,23 +114,3 @@ def _target(given: str | None, ports: dict[str, int], settings: Settings) -> Tri
     if given.startswith("http://"):
         return TritonTarget(settings.triton_url, given.removeprefix("http://").rstrip("/"), "http")
     return TritonTarget(given, settings.triton_http_url, "grpc")
-
-
-def _build_missing(detector: str, models: Sequence[Contender], settings: Settings, tell: Tell) -> None:
-    """As `crossfade up` does, in a process of its own: it needs torch."""
-    repository = read_embedded().triton_repository
-    own = settings.triton_models[detector]
-    if not any(one.model == own and shelf.missing(repository, one) for one in models):
-        return
-    tell(f"{own} is not built yet; that takes a minute")
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module
-            command_of("ai.triton.models", "build", detector), env=whole_environment(),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=settings.start_timeout_s,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        words = f"`crossfade models build {detector}` was not done within {settings.start_timeout_s:g} s"
-        raise CannotCompare(words) from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-3:]
-        raise CannotCompare(f"`crossfade models build {detector}` failed: {' '.join(said)}")

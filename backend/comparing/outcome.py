@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from ai.core.labels import COCO_80
 from backend.comparing.errors import CannotCompare
 from backend.comparing.tally import EPOCH, Tally
 from backend.comparing.worst import Worst
+from backend.private_files import replace_with
 from backend.ramp.looks import Answer
 from backend.report.page import page
-from backend.report.report import Material, report_of
+from backend.report.report import Material
 from backend.report.words import ms, percent
 from backend.sides import LEGACY, SIDES, TRITON, Side
 
@@ -84,18 +86,29 @@ def material_of(tally: Tally, worst: Worst, about: Circumstances) -> Material:
     )  # fmt: skip
 
 
-def write(folder: Path, material: Material) -> dict[str, Any]:
-    """The document, which lies then beside its page."""
-    report = report_of(material)
+def write(folder: Path, report: Mapping[str, Any], pictures: Mapping[str, bytes]) -> None:
+    """The document, and the page beside it: for this user only, it shows somebody's home."""
     try:
-        (folder / JSON).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        (folder / HTML).write_text(page(report, material.pictures), encoding="utf-8")
+        replace_with(folder / JSON, f"{json.dumps(report, indent=1)}\n".encode())
+        replace_with(folder / HTML, page(report, pictures).encode())
     except OSError as error:
         raise CannotCompare(f"the report cannot be written: {error}") from error
-    return report
 
 
-def summary(report: Mapping[str, Any], folder: Path) -> str:
+def require_writable(folder: Path) -> None:
+    """Found before hours of comparing, not after them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        taken = [name for name in (HTML, JSON) if (folder / name).is_dir()]
+    except OSError as error:
+        raise CannotCompare(f"--out {folder} cannot be written to: {error.strerror}") from error
+    if taken:
+        raise CannotCompare(f"--out {folder} cannot be written to: {taken[0]} is a folder there")
+
+
+def summary(report: Mapping[str, Any]) -> list[str]:
     found, latency, names = report["disagreement"], report["latency"], report["names"]
     kinds = sorted(
         (
@@ -105,7 +118,7 @@ def summary(report: Mapping[str, Any], folder: Path) -> str:
         ),
         reverse=True,
     )
-    lines = [
+    return [
         report["verdict"]["sentence"],
         "",
         f"  pictures      {report['about']['frames']}",
@@ -115,11 +128,11 @@ def summary(report: Mapping[str, Any], folder: Path) -> str:
         *(f"  time          p50 {ms(latency[side]['p50_ms'])}, p95 {ms(latency[side]['p95_ms'])} ({names[side]})"
           for side in SIDES),
         *(f"  unanswered    {one['name']} {one['count']:,}" for one in report["errors"]),
-        "",
-        f"  {folder / HTML}",
-        f"  {folder / JSON}",
     ]  # fmt: skip
-    return "\n".join(lines)
+
+
+def places(folder: Path) -> list[str]:
+    return ["", f"  {folder / HTML}", f"  {folder / JSON}"]
 
 
 def _frames(tally: Tally, about: Circumstances) -> str:

@@ -20,6 +20,7 @@ from backend.comparing.asking import Desk
 from backend.comparing.errors import CannotCompare
 from backend.comparing.feed import Feed
 from backend.comparing.footage import Frame
+from backend.comparing.shelf import same
 from backend.comparing.tally import Tally
 from backend.comparing.worst import Worst
 from backend.observe.events import Compared
@@ -87,6 +88,7 @@ class Comparing:
 
     async def _settle(self, asked: Asked) -> None:
         legacy, triton = (asked.outcomes[side] for side in SIDES)
+        self._require_different(legacy, triton)
         if isinstance(legacy, Refused) and isinstance(triton, Refused):
             self._tally.refused()
         else:
@@ -94,6 +96,14 @@ class Comparing:
                 self._count(side, outcome)
             self._tally.judged(await self._judged(asked.frame, legacy, triton))
         self._tell()
+
+    def _require_different(self, legacy: Outcome, triton: Outcome) -> None:
+        """What a Triton of somebody else's serves is known when it answers."""
+        a, b = (self._desks[side].contender for side in SIDES)
+        if not (a.model and a.model == b.model and isinstance(legacy, Saw) and isinstance(triton, Saw)):
+            return
+        if legacy.model_version == triton.model_version:
+            raise CannotCompare(same(a, b, triton.model_version))
 
     async def _judged(self, frame: Frame, legacy: Outcome, triton: Outcome) -> Compared:
         if isinstance(legacy, BackendError):

@@ -7,7 +7,7 @@ neither copied nor changed: what a Triton that fails sets aside is a link.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ai.triton.stored import versions
@@ -19,11 +19,12 @@ _NAME = re.compile(r'^name:\s*"[^"]*"', re.MULTILINE)
 
 
 def fill(shelf: Path, repository: Path, contenders: Iterable[Contender]) -> None:
-    """CannotCompare where a model or its version is not there."""
+    """CannotCompare where a model or its version is not there, or it is the same twice."""
+    numbers = {one: _version(repository / one.model, one) for one in contenders}
+    _require_different(numbers)
     shelf.mkdir(parents=True)
-    for one in contenders:
+    for one, number in numbers.items():
         folder = repository / one.model
-        number = _version(folder, one)
         _link(shelf / one.served_as, folder, number)
         if (helper := _tensor_model(folder / str(number))) and not (shelf / helper).exists():
             (shelf / helper).symlink_to((repository / helper).resolve())
@@ -31,6 +32,18 @@ def fill(shelf: Path, repository: Path, contenders: Iterable[Contender]) -> None
 
 def missing(repository: Path, contender: Contender) -> bool:
     return not versions.numbers(repository / contender.model)
+
+
+def _require_different(numbers: Mapping[Contender, int]) -> None:
+    seen: dict[tuple[str, int], Contender] = {}
+    for one, number in numbers.items():
+        if earlier := seen.get((one.model, number)):
+            raise CannotCompare(same(earlier, one, f"{number}"))
+        seen[one.model, number] = one
+
+
+def same(a: Contender, b: Contender, version: str) -> str:
+    return f"{a.name} and {b.name} are both version {version} of {a.model}: there is nothing to compare"
 
 
 def _version(folder: Path, one: Contender) -> int:

@@ -26,6 +26,7 @@ class Part:
     variables: Mapping[str, str] = field(default_factory=dict)  # beside the environment that we have
     ports: Mapping[str, int] = field(default_factory=dict)  # each by the variable that names another
     more_logs: tuple[Path, ...] = ()
+    words: Sequence[str] = ()  # that the module is called with
     prepare: Sequence[str] = ()  # a module and its words, run to their end before it starts
     patience_s: float = 35.0  # to answer what is in flight once it is asked to end
     stage: int = SIDES

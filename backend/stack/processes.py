@@ -79,7 +79,7 @@ def spawn(part: Part, environment: Mapping[str, str]) -> Running:
         part.log.replace(part.log.with_suffix(".log.1"))
     with part.log.open("ab") as output:  # appending: whoever cuts the file short gets no hole
         process = subprocess.Popen(  # noqa: S603 - our own module, no text from outside
-            command_of(part.module), env={**environment, **part.variables},
+            command_of(part.module, *part.words), env={**environment, **part.variables},
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     fields = _stat(process.pid)

@@ -7,18 +7,20 @@ import os
 import pty
 import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from ai.core.sample import sample_jpeg
 from backend import cli
 from backend.ramp.looks import Answer, Look
-from backend.rollout.store import Sample, SampleLimits, Store
+from backend.rollout.store import Change, Sample, SampleLimits, Store
 from tests.api_parts import Running, ramped_settings_of, running, sides_of
 from tests.ramp_orders import asked, keep_look, started
 
@@ -135,6 +137,7 @@ def test_the_history_goes_into_a_file_whole_or_not_at_all(said, tmp_path):
     assert [json.loads(line)["version"] for line in file.read_text().splitlines()] == [3, 2, 1]
     status, _, complaint = said("rollout", "history", "--export", str(tmp_path / "nowhere" / "file"))
     assert (status, "cannot be written" in complaint) == (1, True)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     before = file.read_text()
     assert said("rollout", "history", "--export", str(file), "--detector", "resnet")[0] == 1
     assert file.read_text() == before
@@ -148,6 +151,52 @@ def test_the_report_is_told_in_short_and_written_as_a_page(api, said, tmp_path):
     page = tmp_path / "report.html"
     assert said("rollout", "report", "--detector", "yolo26", "--html", str(page))[0] == 0
     assert page.read_text().startswith("<!doctype html>")
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600, "it shows pictures of a home"
+    status, _, complaint = said("rollout", "report", "--html", str(tmp_path / "nowhere" / "page.html"))
+    assert (status, "cannot be written" in complaint) == (1, True)
+
+
+def test_what_somebody_wrote_long_ago_steers_no_terminal_and_forges_no_line(api, said):
+    """The API takes no such reason any more; a row that was restored may hold one."""
+
+    def forge(store: Store) -> None:
+        now = store.read().change
+        state = replace(now.state, version=now.version + 1, shadow=0.7)
+        reason = "\x1b]52;c;cm0gLXJm\x07\x1b[2J x\n    7  2026-01-01  forged \x9b31m \u202e \ud83d"
+        forged = Change.made(now.state, state, who="a\rb", reason=reason)
+        history = type(store).history
+        store.history = lambda limit, before=None: (
+            (replace(forged, reason=reason, who="a\rb"), *history(store, limit, before))
+            if before is None
+            else ()
+        )
+
+    asked(api, forge)
+    status, told, _ = said("rollout", "history")
+    assert status == 0
+    lines = told.splitlines()
+    assert len(lines) == 2
+    assert "forged" in lines[0]
+    assert all(line.isprintable() for line in lines)
+
+
+def test_an_error_that_quotes_what_was_sent_is_lines_of_ours(said):
+    _, _, complaint = said("ramp", "pause", "--detector", "\x1b[2Jx\ny")
+    first, *more = complaint.splitlines()
+    assert first.startswith("crossfade: ")
+    assert first.isprintable()
+    assert all(line.startswith("  ") for line in more)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_what_a_terminal_has_no_letters_for_is_spelt_out(api, said, encoding):
+    said("rollout", "set", "--fraction", "0.1", "--reason", "夜间 →")
+    done = subprocess.run(
+        [sys.executable, "-m", "backend.cli", "rollout", "history", "--url", api.url, "--key", "admin-key"],
+        env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u591c\u95f4" in done.stdout
 
 
 def test_samples_are_told_and_removed(api, said):
@@ -265,6 +314,26 @@ def test_a_watch_of_a_ramp_that_is_over_ends_at_once_and_once_does_too(api, said
     over = watching()
     assert over.ended() == 1
     assert "ended: rolled back by ops" in over.said
+
+
+def test_a_watch_whose_reader_is_gone_ends_without_a_word(api, said):
+    """`crossfade ramp watch | head -1`: figures that merely grow write no line, and end it all the same."""
+    epoch = started(api)
+    keep_look(api, look(epoch))
+    watch = subprocess.Popen(
+        [sys.executable, "-m", "backend.cli", "ramp", "watch", "--url", api.url, "--key", "admin-key"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert watch.stdout.readline().startswith(b"yolo26: baseline")
+        watch.stdout.close()
+        keep_look(api, look(epoch, words="hold: 1 of about 1,414 samples"))
+        assert watch.wait(30) == 141
+        assert watch.stderr.read() == b""
+    finally:
+        watch.kill()
+        watch.wait()
+        watch.stderr.close()
 
 
 def test_a_watch_that_is_interrupted_says_no_traceback(api, watching):
