@@ -375,7 +375,7 @@ class TestAsAWhole:
     ])  # fmt: skip
     def test_one_bad_row_leaves_nothing_of_the_others(self, opener: Opener, bad: dict[str, Any]) -> None:
         store = opener()
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"row": "book", "name": "b", "counts": {"a": 5}},
             {"row": "record", "name": "r", "text": ""},
             {"row": "change"} | change(1).to_table(),

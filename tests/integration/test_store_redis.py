@@ -336,7 +336,7 @@ class TestRedis:
 
     def test_a_library_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "redis", None)
-        for name in [name for name in sys.modules if name.startswith("backend.rollout.redis_")]:
+        for name in [name for name in sys.modules if name.startswith("backend.rollout.stores.redis_")]:
             monkeypatch.delitem(sys.modules, name)
         with pytest.raises(BadSetting, match=r"pip install 'crossfade\[fleet\]'"):
             open_store("redis://localhost")
