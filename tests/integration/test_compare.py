@@ -1,10 +1,12 @@
 """crossfade compare over real sides: a legacy service, a real Triton, real pictures, videos and streams."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -18,14 +20,20 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ai.triton.repository import Options, build
 from backend import cli
-from backend.comparing import footage
+from backend.comparing import footage, outcome
 from backend.comparing.feed import WAITING, Feed
 from backend.comparing.footage import Frame, open_footage, without_secrets
+from backend.comparing.run_folder import run_folder
 from backend.comparing.tally import Tally
 from backend.observe.events import Compared
+from backend.stack.errors import StackError
+from backend.stack.journal import Journal
+from backend.stack.processes import Running
 from tests.legacy_process import legacy_process
 from tests.tiny import A_CAT, SPEC, tiny_source
 from tests.tritons import running_triton
@@ -202,6 +210,27 @@ def test_a_side_is_not_compared_with_itself(compare, tmp_path):
     assert compare(pictures(tmp_path / "footage", 1), b="legacy")[0] == 2
 
 
+@pytest.mark.parametrize("a", ["triton:tiny_jpeg", "triton:tiny_jpeg/2"])
+def test_a_version_is_not_compared_with_itself_under_another_name(
+    compare, repository, tmp_path, monkeypatch, a
+):
+    monkeypatch.setenv("TRITON_REPOSITORY", str(repository))
+    b = "triton:tiny_jpeg/2" if a == "triton:tiny_jpeg" else "triton:tiny_jpeg"
+    status, _, err = compare(pictures(tmp_path / "footage", 1), "--a", a, b=b)
+
+    assert status == 2
+    assert "are both version 2 of tiny_jpeg: there is nothing to compare" in err
+    assert "starts" not in err
+
+
+def test_nor_on_somebody_elses_triton(compare, addresses, tmp_path):
+    words = [*addresses, "--a", "triton:alike_jpeg"]
+    status, _, err = compare(pictures(tmp_path / "footage", 4), *words, b="triton:alike_jpeg/1")
+
+    assert status == 2
+    assert "are both version 1 of alike_jpeg" in err
+
+
 def test_a_side_that_is_not_there_ends_it_after_a_few_pictures(compare, addresses, tmp_path):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -233,8 +262,87 @@ def test_a_stream_that_never_answers_is_given_up(compare, addresses, tmp_path, m
     assert "secret" not in err
 
 
-def test_a_cameras_password_never_reaches_a_report():
-    assert without_secrets("rtsp://me:pw@10.0.0.7:554/live?token=x") == "rtsp://10.0.0.7:554/live"
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://me:pw@10.0.0.7:554/live?token=x", "rtsp://10.0.0.7:554/live"),
+        ("rtsp://10.0.0.7/user=admin_password=tlJwpbo6_channel=1_stream=0.sdp?real", "rtsp://10.0.0.7"),
+        ("rtsp://10.0.0.7:554/cam/realmonitor;password=abc", "rtsp://10.0.0.7:554"),
+        ("rtsp://10.0.0.7/user%3Dme%26password%3Dabc", "rtsp://10.0.0.7"),
+        ("rtsp://[fe80::7]:554/Streaming/Channels/101/", "rtsp://[fe80::7]:554/101"),
+        ("rtsp://10.0.0.7", "rtsp://10.0.0.7"),
+        ("rtsp://u:p/w@host/", "rtsp://…"),
+        ("rtsp://[", "rtsp://…"),
+    ],
+)
+def test_of_a_cameras_address_a_report_shows_the_host_and_a_plain_end(url, shown):
+    assert without_secrets(url) == shown
+
+
+WORDS = st.text(st.characters(codec="ascii", exclude_characters="\r\n"), min_size=1, max_size=12)
+
+
+@given(user=WORDS, password=WORDS, host=st.sampled_from(["10.0.0.7:554", "[fe80::7]", "cam.example"]))
+def test_a_cameras_password_never_reaches_a_report(user, password, host):
+    """However odd it is, and whether the address is right or not; marks tell it from what is there anyway."""
+    user, password = f"{user}ZUSERZ{user}", f"{password}ZPASSZ{password}"
+    for url in (
+        f"rtsp://{user}:{password}@{host}/live",
+        f"rtsp://{host}/user={user}_password={password}_channel=1.sdp",
+        f"rtsp://{host}/cam;user={user}&password={password}",
+        f"rtsp://{host}/live?user={user}&password={password}",
+    ):
+        shown = without_secrets(url)
+        assert "ZUSERZ" not in shown, (url, shown)
+        assert "ZPASSZ" not in shown, (url, shown)
+
+
+# --- where the report lies --------------------------------------------------------------------------------
+
+
+def test_an_out_that_cannot_be_written_to_is_found_before_anything_is_started(compare, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "odd" / "report.html").mkdir(parents=True)
+    for out in ("/proc", tmp_path / "taken", tmp_path / "odd"):
+        status, told, err = compare(pictures(tmp_path / "footage", 1), "--out", str(out))
+        assert (status, told) == (2, "")
+        assert f"--out {out} cannot be written to" in err
+    assert not (tmp_path / "var" / "compare").exists()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_was_found_is_told_though_the_disk_is_full_at_the_end(
+    compare, addresses, tmp_path, monkeypatch, as_json
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(outcome, "replace_with", full)
+    words = ["--json"] if as_json else []
+    status, out, err = compare(pictures(tmp_path / "footage", 4), *addresses, *words)
+
+    assert status == 2
+    assert "the report cannot be written" in err
+    assert "report.html" not in out, "there is none"
+    sentence = json.loads(out)["verdict"]["sentence"] if as_json else out
+    assert sentence.startswith("They agree as far as 4 samples can tell")
+
+
+def test_the_report_is_for_this_user_only(compare, addresses, tmp_path):
+    compare(pictures(tmp_path / "footage", 2), *addresses)
+
+    for name in ("report.html", "report.json"):
+        assert stat.S_IMODE((tmp_path / "out" / name).stat().st_mode) == 0o600
+
+
+def test_a_file_whose_name_is_no_text_does_not_cost_the_report(compare, addresses, tmp_path):
+    folder = pictures(tmp_path / "footage", 2)
+    odd = folder / os.fsdecode(b"door\xff")
+    (folder / "camera0").rename(odd)
+    status, _, err = compare(folder, *addresses)
+
+    assert status == 0, err
+    assert "door" in (tmp_path / "out" / "report.html").read_text()
 
 
 # --- streams, signals, services of its own ----------------------------------------------------------------
@@ -355,6 +463,57 @@ def test_whatever_ends_it_ends_what_it_started(repository, tmp_path, number):
 
     assert run.returncode == (130 if number == signal.SIGTERM else -number)
     until(lambda: not of_this(tmp_path / "var"), "something was left behind")
+
+
+def test_what_a_killed_comparison_left_is_swept_by_the_next_and_nothing_of_a_live_one(tmp_path):
+    above = tmp_path / "compare"
+    for number in range(2):
+        (above / f"run-left{number}" / "log").mkdir(parents=True)
+    with run_folder(above) as live:
+        assert sorted(above.iterdir()) == [live]
+        with run_folder(above) as second:
+            assert set(above.iterdir()) == {live, second}
+    assert list(above.iterdir()) == []
+    with pytest.raises(StackError), run_folder(above) as failed:
+        raise StackError("could not start")
+    assert failed.exists(), "its log is in it"
+    with run_folder(above):
+        assert not failed.exists()
+
+
+def test_what_a_killed_comparison_started_is_ended_by_its_guard_before_its_folder_is_swept(tmp_path):
+    folder = tmp_path / "compare" / "run-killed"
+    (folder / "run").mkdir(parents=True)
+    sleeper = subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
+    try:
+        born = Path(f"/proc/{sleeper.pid}/stat").read_text().rpartition(")")[2].split()[19]
+        Journal(folder).remember([Running("triton", "", sleeper.pid, born, "", 1.0, 0, 1)])
+        with run_folder(tmp_path / "compare"):
+            assert folder.exists()
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    with run_folder(tmp_path / "compare"):
+        assert not folder.exists()
+
+
+def test_a_build_ends_with_the_command_that_was_killed(tmp_path):
+    """Models are built in a process that the guard knows."""
+    source, models = pictures(tmp_path / "footage", 2), tmp_path / "models"
+    with started(tmp_path, "--source", source, TRITON_REPOSITORY=str(models)) as run:
+        until(lambda: builds(tmp_path), "the build never started")
+        run.kill()
+        run.wait(PATIENCE_S)
+    until(lambda: not builds(tmp_path), "the build runs on")
+    assert not list(models.rglob("config.pbtxt")), "it was not ended, it was done"
+
+
+def builds(var):
+    return [
+        one.pid
+        for one in psutil.process_iter(["cmdline", "environ"])
+        if "ai.triton.models" in (one.info["cmdline"] or []) and str(var) in str(one.info["environ"])
+    ]
 
 
 # --- pieces -----------------------------------------------------------------------------------------------
