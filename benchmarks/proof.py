@@ -56,8 +56,8 @@ def _proven(
     with proof_backend(house, triton, legacy, **case.variables) as backend:
         stack = Stack(house, triton, legacy, backend)
         with watched(backend.url, case.per_s) as traffic:
-            fault = slower(stack, traffic) if case.fault == "slow" else FAULTS.get(case.fault)
             backend.set(fraction=0.0, shadow=case.shadow)
+            fault = slower(stack, traffic) if case.fault == "slow" else FAULTS.get(case.fault)
             run = ramped(stack, traffic, fault, case.timeout_s)
     proven = Proven.of(case, run)
     progress.step(f"{case.title}: {proven.verdict}")

@@ -54,7 +54,8 @@ FAULTS = {one.name: one for one in (
     Fault("quantised", "weights are rounded to 4 bits", "scores differ|is missed|are missed", {"graph": FOUR_BITS}),
     Fault("slow", "30 % slower than legacy", "slower: p95"),  # the times are measured first
     Fault("errors", "1 % of the requests fail", "errors: ", {"fails": 0.01}),
-    Fault("dying", "the stub dies under a request, and nobody restarts it", "the stub is dead", {"dies_after": 20}),
+    Fault("dying", "the stub dies under a request, and nobody restarts it", "the stub is dead|errors: server_error",
+          {"dies_after": 20}),
     Fault("stale", "an older version with other weights serves", "another model version answers: 1"),
 )}
 # fmt: on

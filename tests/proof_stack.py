@@ -196,7 +196,7 @@ def slower(stack: Stack, traffic: Traffic, times: float = SLOWER) -> Fault:
 
 
 def _times_s(stack: Stack, traffic: Traffic, fraction: float) -> list[float]:
-    stack.backend.set(fraction=fraction, shadow=0.0)
+    stack.backend.set(fraction=fraction)
     side, begun = "triton" if fraction else "legacy", len(traffic.answers)
     require(stack, lambda: len(traffic.times_s(side, begun)) >= TIMES, timeout_s=60)
     return traffic.times_s(side, begun)
