@@ -24,13 +24,10 @@ from backend.stack import health
 from backend.stack.guard import guarded
 from backend.stack.journal import Journal
 from backend.stack.parts import Part
+from backend.stack.plan import SHARING
 from backend.stack.processes import Tell
 from backend.stack.starting import Start
 from backend.transports.triton import TritonTarget
-
-# torch's threads wait for one another by spinning. Where another side computes on the same cores they spin away each
-# other's turns: on 2 busy cores 1.5 to 3.6 s for a picture that takes 0.1 s so. What is computed stays the same.
-_SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ def _legacy(detector: str, port: int, folder: Path) -> Part:
     url, prefix = f"http://{LOOPBACK}:{port}", detector.upper()
     return Part(
         detector, url, f"ai.{detector}.service", folder / "log" / f"{detector}.log", partial(health.of_service, url),
-        variables={f"{prefix}_PORT": str(port), f"{prefix}_HOST": LOOPBACK, **_SHARING}, ports={f"{prefix}_PORT": port},
+        variables={f"{prefix}_PORT": str(port), f"{prefix}_HOST": LOOPBACK, **SHARING}, ports={f"{prefix}_PORT": port},
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +26,8 @@ from backend.sides import SIDES
 
 SCHEMA = 1
 IDLE = "idle"
-HISTORY = 1000  # changes that are searched for this ramp's
+HISTORY = 500  # changes that are searched for this ramp's …
+PAGE = 10  # … so many at a time
 SAMPLES = 200  # pairs from which the worst are taken
 PICTURES = 12  # that go into a page; each has some 50 KB
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -69,7 +70,7 @@ def gather(store: Store, detector: str, state: RolloutState, about: Mapping[str,
         ramp,
         {epoch: store.counts(f"{detector}/{epoch}") for epoch in _epochs(store.books(), detector, ramp)},
         _look(store.record(look_record(detector))),
-        _changes(store.history(HISTORY), detector, ramp),
+        _changes(store, detector, ramp),
         samples,
         {name: picture for name, picture in pictures.items() if picture is not None},
         about,
@@ -140,11 +141,22 @@ def _look(text: str | None) -> Look | None:
         return None
 
 
-def _changes(history: Iterable[Change], detector: str, ramp: Ramp | None) -> tuple[Change, ...]:
+def _changes(store: Store, detector: str, ramp: Ramp | None) -> tuple[Change, ...]:
     """What was changed for this detector since its ramp began, oldest first."""
     since = ramp.started_at if ramp else 0.0
-    told = [change for change in history if change.at >= since - 1 and _concerns(change, detector)]
+    told = [change for change in _history(store, since - 1) if _concerns(change, detector)]
     return tuple(sorted(told, key=lambda change: change.version))
+
+
+def _history(store: Store, since: float) -> Iterator[Change]:
+    """Newest first, a few at a time: each holds two whole states, and these may hold thousands of pins."""
+    before: int | None = None
+    for _ in range(HISTORY // PAGE):
+        page = store.history(PAGE, before)
+        yield from (change for change in page if change.at >= since)
+        if len(page) < PAGE or page[-1].at < since:
+            return
+        before = page[-1].version
 
 
 def _concerns(change: Change, detector: str) -> bool:

@@ -34,7 +34,7 @@ table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-
 th, td { padding: .32rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 td.text, th.text { text-align: left; } th { color: var(--quiet); font-weight: 600; }
-td:first-child { min-width: 6rem; }
+td:first-child { min-width: 6rem; } th { overflow-wrap: normal; }
 details { margin-top: .6rem; } summary { cursor: pointer; color: var(--quiet); font-size: .9rem; }
 svg.plot { display: block; width: 100%; max-width: 640px; height: auto; font: 12px system-ui, sans-serif; }
 svg text { fill: var(--text); } svg .quietword { fill: var(--quiet); font-size: 11px; }
