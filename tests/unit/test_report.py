@@ -203,8 +203,9 @@ class Shelf:
         assert name == look_record("yolo26")
         return json.dumps(look(answer()).to_table())
 
-    def history(self, limit):
-        return self._changes
+    def history(self, limit, before=None):
+        older = [one for one in self._changes[::-1] if before is None or one.version < before]
+        return tuple(older[:limit])
 
     def samples(self, limit, detector=""):
         return (sample("a"), sample("old", epoch="r0.9"))
