@@ -131,7 +131,7 @@ def _compared(
     def is_available(detector: str, side: Side) -> bool:
         return client.is_available(detector, side)
 
-    judge = PairJudge.of(rollout, settings)
+    judge = PairJudge.of(rollout, settings, _thresholds(settings))
     stack.callback(judge.close)
     shadow = Shadow(
         Twin(sides, settings.shadow_timeout_s),

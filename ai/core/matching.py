@@ -7,7 +7,7 @@ it on the other side of it is borderline, and no difference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,6 +35,7 @@ MIN_IOU = 0.5
 MISPLACED_IOU = 0.1  # boxes that share less are two things
 
 Flags = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
 Overlaps = npt.NDArray[np.float64]
 
 
@@ -160,13 +161,30 @@ class _Table:
         allowed = may & free & (self.overlaps >= least_iou)
         if not allowed.any():
             return []
-        # The least sum of 1 − IoU, where no pair costs as much as one that shares nothing.
-        worth = np.where(allowed, self.overlaps + self._rank, 0.0)
-        rows, columns = linear_sum_assignment(worth, maximize=True)
-        found = [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if allowed[i, j]]
+        found = [pair for rows in self._apart(allowed) for pair in self._best(allowed, rows)]
         for i, j in found:
             self._a.kinds[i] = self._b.kinds[j] = kind
         return found
+
+    def _apart(self, allowed: Flags) -> Iterator[Indices]:
+        """The rows that have a choice, classes apart unless they may mix: an assignment takes the cube of their
+        number, and no other thread runs meanwhile."""
+        rows = np.flatnonzero(allowed.any(axis=1))
+        if (allowed & ~self.one_class).any():
+            yield rows
+            return
+        classes = self._a.classes[rows]
+        yield from (rows[classes == one] for one in set(classes.tolist()))
+
+    def _best(self, allowed: Flags, rows: Indices) -> Iterator[tuple[int, int]]:
+        """The least sum of 1 − IoU, where no pair costs as much as one that shares nothing."""
+        columns = np.flatnonzero(allowed[rows].any(axis=0))
+        part = np.ix_(rows, columns)
+        may = allowed[part]
+        worth = np.where(may, self.overlaps[part] + self._rank[part], 0.0)
+        for i, j in zip(*linear_sum_assignment(worth, maximize=True), strict=True):
+            if may[i, j]:
+                yield int(rows[i]), int(columns[j])
 
     def name_duplicates(self, same: Sequence[tuple[int, int]]) -> None:
         """A box that no partner is left for, round what both have a box round."""

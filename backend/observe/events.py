@@ -148,6 +148,8 @@ class Compared:
         None  # 1{Triton ≠ legacy} − 1{legacy ≠ legacy again}; None: this pair proves nothing
     )
     model_version: str = ""  # Triton's
+    unproven: bool = False  # it was to be evidence, and legacy gave no second answer
+    flag_version: int | None = None  # by which the request was decided, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class ShadowDropped:
 
     detector: str
     reason: DropReason
+    flag_version: int | None = None  # as above
 
 
 @dataclass(frozen=True, slots=True)

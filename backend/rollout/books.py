@@ -37,9 +37,11 @@ MAX_BIN: Final = 698  # over 100 s
 
 
 def bin_of(duration_s: float) -> int:
-    """Which bin a time falls into; a longer time never falls into a lower one."""
+    """Which bin a time falls into; a longer time never falls into a lower one. Who hung up waited for ever."""
     if duration_s <= _SHORTEST_S:
         return 0
+    if math.isinf(duration_s):
+        return MAX_BIN
     return min(MAX_BIN, math.ceil(math.log(duration_s / _SHORTEST_S) / math.log(_GROWTH)))
 
 

@@ -83,7 +83,7 @@ class Story:
             return None
         return Offer(
             request.detector, request.camera, request.info.request_id, request.image, request.thresholds,
-            request.decision.backend, self.saw, failed,
+            request.decision.backend, self.saw, failed, request.decision.version,
         )  # fmt: skip
 
     def ended(

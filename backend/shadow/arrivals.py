@@ -22,7 +22,7 @@ class Arrival(NamedTuple):
     started_at: float
     detector: str
     side: Side  # that it was decided for
-    took_s: float
+    took_s: float  # infinite where the caller did not wait for the end
     book: str
     is_by_chance: bool  # its own bucket decided, with a chance of `fraction`
     fraction: float

@@ -30,7 +30,8 @@ def size_of(fraction: float) -> int | None:
 
 
 def slowest(block: Sequence[Arrival], chance: random.Random) -> bool | None:
-    """Whether Triton's is slower than each of legacy's; None where the block has too few of a side."""
+    """Whether Triton's is slower than each of legacy's; None where the block has too few of a side. A caller who hung
+    up waited for ever, and of two who did neither is slower."""
     triton = [one.took_s for one in block if one.side == TRITON]
     legacy = [one.took_s for one in block if one.side == LEGACY]
     if not triton or len(legacy) < FRESH_LEGACY:

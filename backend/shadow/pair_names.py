@@ -19,6 +19,8 @@ def pair_names(event: Compared, camera: str) -> Iterator[str]:
     if event.evidence is not None:
         yield f"disagreement.{event.evidence}"
         yield from _covered(event, camera)
+    if event.unproven:
+        yield "unproven"
 
 
 def _covered(event: Compared, camera: str) -> Iterator[str]:

@@ -33,6 +33,7 @@ class Offer:
     decided: Side
     saw: Mapping[Side, Saw]
     failed: Mapping[Side, str]  # by side that was to serve it and did not: why
+    flag_version: int | None = None  # by which it was decided; None: by no flags
 
 
 Again = Callable[[], Awaitable[Saw | None]]

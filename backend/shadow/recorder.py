@@ -1,7 +1,9 @@
 """Counts what happens into the books that ramps decide by, and sends it to the store once in a while.
 
 An observer: told of each request and each pair, it adds a few whole numbers under the names of `books`, in the book of
-the epoch in force. Requests count for the side that they were decided for, whoever served them.
+the epoch in force; what was decided in an older one is left out. Requests count for the side that they were decided
+for, whoever served them. A caller who hung up had waited longer than it would: it is no request and no error, but its
+time is the longest there is, whichever side it was for. Else a side so slow that nobody waits for it would seem quick.
 """
 
 from __future__ import annotations
@@ -12,16 +14,17 @@ import random
 import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
+from math import inf
 
 from backend.observe.events import Compared, Event, RequestEnded, ShadowDropped
 from backend.rollout.books import MAX_CAMERAS, OTHERS, bin_of
 from backend.rollout.control import Rollout
-from backend.rollout.ramps import book_of
-from backend.rollout.state import MAX_NAME_CHARS, RolloutState
+from backend.rollout.state import MAX_NAME_CHARS
 from backend.rollout.store import StoreAway
 from backend.settings import Settings
 from backend.shadow.arrivals import Arrival, Arrivals
 from backend.shadow.blocks import Block
+from backend.shadow.epochs import Epoch, Epochs
 from backend.shadow.outbox import Outbox
 from backend.shadow.pair_names import pair_names
 from backend.sides import TRITON, Side
@@ -45,6 +48,7 @@ class Recorder:
         chance: random.Random | None = None,
     ) -> None:
         self._rollout = rollout
+        self._epochs = Epochs(rollout.flags)
         self._clock = clock
         self._flush_s = settings.evidence_flush_s
         self._gap_s = settings.evidence_latency_gap_s
@@ -55,8 +59,6 @@ class Recorder:
         self._timed_at: dict[tuple[str, Side], float] = {}
         self._blocks: dict[str, Block] = {}
         self._cameras: dict[str, tuple[str, set[str]]] = {}  # by detector: of which book, and which
-        self._state: RolloutState | None = None
-        self._books: dict[str, str] = {}
         self._is_away = False
 
     def __call__(self, event: Event) -> None:
@@ -65,7 +67,7 @@ class Recorder:
         elif isinstance(event, Compared):
             self._pair(event)
         elif isinstance(event, ShadowDropped):
-            self._counts(event.detector)[f"dropped.{event.reason}"] += 1
+            self._dropped(event)
 
     async def run(self) -> None:
         while True:
@@ -98,7 +100,10 @@ class Recorder:
     def _request(self, event: RequestEnded) -> None:
         if event.reason == "FORCED" or event.fallback_reason == DECIDED_ANEW:
             return
-        counts = self._counts(event.detector)
+        epoch = self._epochs.of(event.detector)
+        if not epoch.has(event.flag_version):
+            return
+        counts = self._outbox.of(epoch.book)
         if event.outcome not in NOT_THEIRS:
             counts[f"requests.{event.decided}"] += 1
             if event.decided == TRITON:
@@ -107,14 +112,8 @@ class Recorder:
             counts[f"version.{_clean(event.model_version)}"] += 1
         now = self._clock()
         if event.outcome in WAITED:
-            self._arrivals.ended(self._arrival(event, now))
+            self._arrivals.ended(_arrival(event, now, epoch.book))
         self._settle(now)
-
-    def _arrival(self, event: RequestEnded, now: float) -> Arrival:
-        return Arrival(
-            now - event.total_s, event.detector, event.decided, event.total_s, self._books[event.detector],
-            event.reason in BY_CHANCE, event.fraction, event.flag_version,
-        )  # fmt: skip
 
     def _settle(self, now: float) -> None:
         """One time in a while of each side, chosen by when it began; and of the fresh ones, all that make a block."""
@@ -137,37 +136,42 @@ class Recorder:
     # --- pairs --------------------------------------------------------------------------------------------
 
     def _pair(self, event: Compared) -> None:
-        counts = self._counts(event.detector)
+        epoch = self._epochs.of(event.detector)
+        if not epoch.has(event.flag_version):
+            return
+        counts = self._outbox.of(epoch.book)
         is_named = event.camera and event.evidence is not None
-        camera = self._camera(event.detector, event.camera or "") if is_named else ""
+        camera = self._camera(event.detector, epoch, event.camera or "") if is_named else ""
         for name in pair_names(replace(event, model_version=_clean(event.model_version)), camera):
             counts[name] += 1
 
-    def _camera(self, detector: str, camera: str) -> str:
-        """Callers make these names up: a book holds so many, and no control characters."""
-        book = self._books[detector]
-        known_book, known = self._cameras.get(detector, ("", set()))
-        if known_book != book:
-            known = set()
-            self._cameras[detector] = (book, known)
+    def _dropped(self, event: ShadowDropped) -> None:
+        epoch = self._epochs.of(event.detector)
+        if epoch.has(event.flag_version):
+            self._outbox.of(epoch.book)[f"dropped.{event.reason}"] += 1
+
+    def _camera(self, detector: str, epoch: Epoch, camera: str) -> str:
+        """Callers make these names up: a book holds so many, and no control characters. Those that the ramp waits for
+        have their place, however many others came first."""
         name = _clean(camera)
+        if name in epoch.cameras:
+            return name
+        known_book, known = self._cameras.get(detector, ("", set()))
+        if known_book != epoch.book:
+            known = set()
+            self._cameras[detector] = (epoch.book, known)
         if name not in known and len(known) >= MAX_CAMERAS:
             return OTHERS
         known.add(name)
         return name
 
-    # --- books --------------------------------------------------------------------------------------------
 
-    def _counts(self, detector: str) -> MutableMapping[str, int]:
-        """Of the epoch in force."""
-        state = self._rollout.flags.view.state
-        if state is not self._state:
-            self._state, self._books = state, {}
-        book = self._books.get(detector)
-        if book is None:
-            ramp = state.ramps.get(detector) if state else None
-            book = self._books[detector] = book_of(detector, ramp)
-        return self._outbox.of(book)
+def _arrival(event: RequestEnded, now: float, book: str) -> Arrival:
+    took_s = inf if event.outcome == "gone" else event.total_s
+    return Arrival(
+        now - event.total_s, event.detector, event.decided, took_s, book,
+        event.reason in BY_CHANCE, event.fraction, event.flag_version,
+    )  # fmt: skip
 
 
 def _count_error(counts: MutableMapping[str, int], event: RequestEnded) -> None:

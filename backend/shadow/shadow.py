@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -79,10 +79,10 @@ class Shadow:
         try:
             self._take(offer)
         except _Dropped as dropped:
-            self._observe(ShadowDropped(offer.detector, dropped.reason))
+            self._tell(offer, dropped.reason)
         except Exception:  # noqa: BLE001 - it is logged, seldom
             self._failed()
-            self._observe(ShadowDropped(offer.detector, "fault"))
+            self._tell(offer, "fault")
 
     async def run(self) -> None:
         """Until it is cancelled or closed."""
@@ -113,7 +113,7 @@ class Shadow:
     def _take(self, offer: Offer) -> None:
         verdict = _known_already(offer)
         if verdict is not None:
-            self._observe(_unjudged(offer, verdict))
+            self._tell(offer, _unjudged(offer, verdict))
             return
         side = _not_asked(offer)
         if side is not None:
@@ -157,7 +157,15 @@ class Shadow:
     def _end(self, line: asyncio.Queue[Offer], offer: Offer, outcome: Compared | DropReason) -> None:
         line.task_done()
         self.held_bytes -= len(offer.image)
-        self._observe(outcome if isinstance(outcome, Compared) else ShadowDropped(offer.detector, outcome))
+        self._tell(offer, outcome)
+
+    def _tell(self, offer: Offer, outcome: Compared | DropReason) -> None:
+        """With the flags that the request was decided by: those of now may be others."""
+        version = offer.flag_version
+        if isinstance(outcome, Compared):
+            self._observe(replace(outcome, flag_version=version))
+        else:
+            self._observe(ShadowDropped(offer.detector, outcome, version))
 
     async def _compared(self, offer: Offer) -> Compared:
         """The way of an offer."""

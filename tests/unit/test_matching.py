@@ -7,7 +7,9 @@ from collections import Counter
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
+from ai.core import matching
 from ai.core.detections import Detection, Detections, Thresholds
 from ai.core.labels import COCO_80
 from ai.core.matching import Comparison, compare
@@ -165,6 +167,21 @@ def test_every_box_over_the_threshold_has_one_name_and_at_most_one_partner(
         assert kinds(comparison)[0].count(kind) == kinds(comparison)[1].count(kind)
     assert len(comparison.pairs) == kinds(comparison)[0].count("same")
     assert len(comparison.swaps) == kinds(comparison)[0].count("swapped")
+
+
+def test_an_assignment_is_made_of_one_class_and_of_those_boxes_alone_that_have_a_choice(monkeypatch) -> None:
+    """Its time grows with the cube of its table."""
+    shapes = []
+
+    def watched(worth, **more):
+        shapes.append(worth.shape)
+        return linear_sum_assignment(worth, **more)
+
+    monkeypatch.setattr(matching, "linear_sum_assignment", watched)
+    crowd = [box(150 * i, class_id=class_id) for class_id in (PERSON, CAR, TRUCK) for i in range(3)]
+    lonely = [box(800 + 150 * i) for i in range(40)]
+    assert kinds(compared(seen(*crowd, *lonely), seen(*crowd)))[0] == ["same"] * 9 + ["missed"] * 40
+    assert shapes == [(3, 3)] * 3
 
 
 @given(scenes, scenes, st.randoms())

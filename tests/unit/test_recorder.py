@@ -6,13 +6,13 @@ import random
 import timeit
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from math import comb, sqrt
+from math import comb, inf, sqrt
 from typing import Any, TypeVar
 
 import pytest
 
 from backend.observe.events import Compared, Event, RequestEnded, Retried, ShadowDropped
-from backend.rollout.books import FRESH_LEGACY, MAX_CAMERAS, OTHERS, Counts, bin_of, part
+from backend.rollout.books import FRESH_LEGACY, MAX_BIN, MAX_CAMERAS, OTHERS, Counts, bin_of, part
 from backend.rollout.flags import Flags, View
 from backend.rollout.ramps import Ramp
 from backend.rollout.state import RolloutState
@@ -120,16 +120,36 @@ class TestRequests:
         desk.rollout.obey(yolo26=ramp)
         desk.hears(request(), request())
         desk.rollout.obey(yolo26=ramp.begun_anew(5.0))
-        desk.hears(request())
+        desk.hears(request(flag_version=2))
         found = [await desk.counts(book) for book in (f"{YOLO}/idle", f"{YOLO}/a.1", f"{YOLO}/a.2")]
         assert [counts["requests.legacy"] for counts in found] == [1, 2, 1]
+
+    async def test_what_an_older_epoch_decided_is_no_evidence_of_this_one(self, desk: Desk) -> None:
+        """A comparison waits for seconds, and a request too. Another version of the same epoch is no other epoch."""
+        ramp = Ramp("a", (0.1, 1.0))
+        desk.rollout.obey(yolo26=ramp)
+        desk.rollout.obey(yolo26=ramp.begun_anew(5.0))
+        pair = replace(PAIR, evidence=1)
+        for version in (1, 2, None):
+            dropped = ShadowDropped(YOLO, "gone", version)
+            desk.hears(
+                request(TRITON, flag_version=version or 2), replace(pair, flag_version=version), dropped
+            )
+        desk.rollout.obey(yolo26=ramp.begun_anew(5.0), rtdetr=ramp)
+        desk.hears(request(TRITON, flag_version=2), replace(pair, flag_version=2))
+        counts = await desk.counts(f"{YOLO}/a.2")
+        assert counts["requests.triton"] == 3
+        assert counts["disagreement.1"] == counts["compared.same"] == 3
+        assert counts["dropped.gone"] == 2
+        assert not await desk.counts(f"{YOLO}/a.1")
 
     async def test_tritons_answers_are_counted_by_their_version(self, desk: Desk) -> None:
         desk.hears(request(TRITON, model_version="3"), request(LEGACY, model_version="9"), PAIR)
         assert part(await desk.counts(), "version.") == {"3": 2}
 
-    async def test_of_each_side_one_time_in_a_while_is_kept(self, desk: Desk) -> None:
+    async def test_of_each_side_one_time_in_a_while_is_kept(self) -> None:
         """By when requests began: here every second one, whichever end first."""
+        desk = Desk.set_up(evidence_latency_gap_s=1.0)
         for i in range(20):
             took_s = 0.4 if i % 2 == 0 else 0.01  # the slow ones are the first of each second
             desk.hears(request(TRITON, total_s=took_s))
@@ -142,7 +162,20 @@ class TestRequests:
         for outcome in ("late", "gone", "busy", "unavailable", "refused", "failed"):
             desk.hears(request(TRITON, outcome=outcome, backend=None, total_s=2.0))
             desk.clock.sleep(10)
-        assert part(await desk.counts(), "time.") == {f"triton.{bin_of(2.0)}": 2}
+        assert part(await desk.counts(), "time.") == {f"triton.{bin_of(2.0)}": 1, f"triton.{MAX_BIN}": 1}
+
+    @pytest.mark.parametrize("side", [LEGACY, TRITON])
+    async def test_who_hung_up_waited_longer_than_it_would_whichever_side_it_was_for(
+        self, desk: Desk, side: Side
+    ) -> None:
+        """Else a side so slow that nobody waits for it would seem quick. One in a while counts, as of all times."""
+        for _ in range(20):
+            desk.hears(request(side, outcome="gone", backend=None, total_s=0.05))
+            desk.clock.sleep(2.5)
+        counts = await desk.counts()
+        assert part(counts, "time.") == {f"{side}.{MAX_BIN}": 10}
+        assert not part(counts, "requests.")
+        assert not part(counts, "errors.")
 
 
 class TestPairs:
@@ -180,6 +213,21 @@ class TestPairs:
         assert len(found) == MAX_CAMERAS + 1
         assert found["a?b?"] == 1
         assert found[OTHERS] == 7
+
+    async def test_the_cameras_that_a_ramp_waits_for_are_admitted_whoever_came_first(
+        self, desk: Desk
+    ) -> None:
+        desk.rollout.obey(yolo26=Ramp("a", (0.1,), baseline={"camera.yard": 9, "class.car": 9}))
+        cameras = [*(f"c{i}" for i in range(MAX_CAMERAS + 5)), "yard", "yard"]
+        desk.hears(*(replace(PAIR, evidence=0, camera=camera) for camera in cameras))
+        found = part(await desk.counts(f"{YOLO}/a.1"), "camera.")
+        assert (found["yard"], found[OTHERS], len(found)) == (2, 5, MAX_CAMERAS + 2)
+
+    async def test_evidence_that_legacy_did_not_answer_for_is_counted(self, desk: Desk) -> None:
+        desk.hears(PAIR, replace(PAIR, unproven=True), replace(PAIR, verdict="triton_failed", unproven=True))
+        counts = await desk.counts()
+        assert counts["unproven"] == 2
+        assert not part(counts, "disagreement.")
 
     async def test_a_pair_that_never_was_is_counted_all_the_same(self, desk: Desk) -> None:
         desk.hears(Compared(YOLO, "legacy_failed"), Compared(YOLO, "triton_failed", evidence=1))
@@ -301,6 +349,25 @@ class TestFresh:
         assert abs(rate - 0.05) < 4 * error
         naive = next_after_nineteen(bursts(fraction, 60_000, random.Random(3)))
         assert sum(naive) / len(naive) - 0.05 > 4 * sqrt(0.05 * 0.95 / len(naive))
+
+    @pytest.mark.parametrize(
+        ("triton_s", "legacy_s", "wanted"), [(inf, 0.1, True), (inf, inf, False), (9.0, inf, False)]
+    )
+    def test_who_hung_up_is_slower_than_all_but_another_who_did(
+        self, triton_s: float, legacy_s: float, wanted: bool
+    ) -> None:
+        size = size_of(0.1) or 0
+        block = [arrival(float(i), legacy_s) for i in range(size - 1)]
+        assert answers([arrival(-1.0, triton_s, TRITON), *block]) == [wanted]
+
+    async def test_who_hung_up_reaches_the_blocks(self) -> None:
+        desk = Desk.set_up()
+        for number in range(4 * (size_of(0.1) or 0)):
+            is_triton = number % 10 == 0
+            gone = {"outcome": "gone", "backend": None} if is_triton else {}
+            desk.hears(request(TRITON if is_triton else LEGACY, total_s=0.01 if is_triton else 0.5, **gone))
+            desk.clock.sleep(0.1)
+        assert set(part(await desk.counts(), "fresh.")) == {"1"}
 
     def test_a_slower_triton_shows(self) -> None:
         found = answers(bursts(0.1, 20_000, random.Random(3), slower=1.3))

@@ -236,6 +236,20 @@ async def test_an_offer_that_makes_no_sense_hurts_nobody():
     assert house.ends == ["dropped fault"]
 
 
+async def test_whatever_becomes_of_an_offer_it_is_told_with_the_flags_that_decided_it():
+    async with running() as house:
+        house.shadow.offer(replace(OFFER, flag_version=7))
+        await house.ended(1)
+        house.shadow.offer(replace(OFFER, flag_version=8, saw={}, failed={LEGACY: "full"}))
+        house.broken.add(TRITON)
+        house.shadow.offer(replace(OFFER, flag_version=9))
+        house.off.add(TRITON)
+        house.shadow.offer(replace(FROM_TRITON, flag_version=10))
+        await house.ended(4)
+    assert [event.flag_version for event in house.events] == [7, 8, 9, 10]
+    assert house.ends == ["same", "legacy_failed", "dropped unavailable", "dropped flag_changed"]
+
+
 # --- bounds -----------------------------------------------------------------------------------------------------
 
 
