@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any, TypeVar
 
 import pytest
@@ -374,20 +373,21 @@ class TestPairJudge:
         assert threads
         assert all(name.startswith("judge") for name in threads)
 
-    async def test_hundreds_of_boxes_stall_the_event_loop_hardly_more_than_one(self, shelf: Shelf) -> None:
-        """However many there are. Measured with 300 on each side, on 2 busy cores: 5 to 8 ms, with one box 1 ms; Python
-        lets a thread go on for 5 ms."""
-        judge = shelf.judge(samples=0)
-        crowd = [[box(i * 0.5 + shift, i % 3, 0.6 + i / 3000) for i in range(900)] for shift in (0, 40)]
-        one = [[box(shift)] for shift in (0, 40)]
-        stalls: dict[str, list[float]] = {"one": [], "crowd": []}
-        for _ in range(15):  # in turn, so that what else the machine does falls on both
-            for name, (here, there) in (("one", one), ("crowd", crowd)):
-                stalls[name].append(
-                    await worst_stall_s(judge.judge(offer(), saw(*here), saw(*there), Legacy(*here)))
-                )
-                shelf.clock.sleep(60)
-        assert median(stalls["crowd"]) < median(stalls["one"]) + 0.025, stalls
+    async def test_a_crowd_does_not_stall_the_event_loop_as_long_as_it_takes(self, shelf: Shelf) -> None:
+        """Measured with 300 on each side, on 2 busy cores: 5 to 8 ms, with one box 1 ms; Python lets a thread go on for
+        5 ms. The control looks at them on the loop."""
+        judge, asked = shelf.judge(samples=0), offer()
+        here, there = (saw(*(box(i + shift, CAR, 0.6 + i / 1000) for i in range(300))) for shift in (0, 40))
+
+        async def on_the_loop() -> None:
+            judging._look(asked, here, there, None)
+
+        ours, control = [], []
+        for _ in range(8):  # in turn, so that what else the machine does falls on both
+            ours.append(await worst_stall_s(judge.judge(asked, here, there, Legacy())))
+            control.append(await worst_stall_s(on_the_loop()))
+            shelf.clock.sleep(60)
+        assert min(ours) < min(control) / 1.5, (ours, control)
 
 
 async def worst_stall_s(work: Coroutine[Any, Any, Any]) -> float:
