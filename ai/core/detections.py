@@ -55,6 +55,12 @@ class Thresholds:
     def of(self, class_id: int) -> float:
         return self.by_class.get(class_id, self.default)
 
+    def or_lower(self, other: Thresholds) -> Thresholds:
+        """The lower one of both, for each class."""
+        classes = self.by_class.keys() | other.by_class.keys()
+        by_class = {class_id: min(self.of(class_id), other.of(class_id)) for class_id in classes}
+        return Thresholds(min(self.default, other.default), by_class)
+
 
 @dataclass(frozen=True, slots=True)
 class Detections:

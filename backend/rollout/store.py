@@ -112,7 +112,7 @@ class Turn:
     """When a camera last gave an evidence sample, and what legacy saw then."""
 
     at: float  # unix seconds
-    seen: Sequence[Sequence[float]]  # x1, y1, x2, y2, class id of each box
+    seen: Sequence[Sequence[float]]  # of each box x1, y1, x2, y2, class id, and 1 where it is surely there
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nlargest
 from typing import NamedTuple, TypeVar
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class _Look:
     """What a pair shows by itself."""
 
-    seen: Detections  # by legacy, over the caller's thresholds
+    seen: Detections  # by legacy, over the thresholds it is judged by
     boxes: Sequence[Box]  # what legacy saw, as turns know it: the same whoever asks
     light: Light
     comparison: Comparison | None  # None: Triton failed
@@ -94,6 +94,7 @@ class PairJudge:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def judge(self, offer: Offer, legacy: Saw, triton: Saw | None, again: Again) -> Compared:
+        offer = self._judged_strictly(offer)
         look = await self._in_thread(lambda: _look(offer, legacy, triton, self._thresholds))
         proof = await self._proof(offer, look, legacy, again)
         comparison = look.comparison
@@ -125,6 +126,12 @@ class PairJudge:
             triton.model_version,
             proof.unproven,
         )
+
+    def _judged_strictly(self, offer: Offer) -> Offer:
+        """A caller who wants to see little must not make two sides look alike."""
+        if self._thresholds is None:
+            return offer
+        return replace(offer, thresholds=offer.thresholds.or_lower(self._thresholds))
 
     async def _proof(self, offer: Offer, look: _Look, legacy: Saw, again: Again) -> _Proof:
         """1{Triton ≠ legacy} − 1{legacy ≠ legacy again}. Legacy is asked again whatever Triton said, or its own noise

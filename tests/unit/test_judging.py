@@ -303,6 +303,12 @@ class TestPairJudge:
         await judge.judge(offer(thresholds=Thresholds(0.99)), moved, moved, again)
         assert again.asked == 2, "nor does a caller that wants to see nothing make it stand still"
 
+    async def test_a_caller_who_wants_to_see_little_makes_no_two_sides_alike(self, shelf: Shelf) -> None:
+        judge = shelf.judge(thresholds=Thresholds(0.5))
+        shy = offer(thresholds=Thresholds(0.99))
+        told = await judge.judge(shy, saw(box(0)), saw(box(300)), Legacy(box(0)))
+        assert told.verdict == "different"
+
     async def test_what_an_older_epoch_decided_takes_no_turn_of_this_one(self, shelf: Shelf) -> None:
         judge = shelf.judge(is_current=lambda detector, version: version == 2)
         old = await judge.judge(offer(flag_version=1), saw(box(0)), saw(box(0)), Legacy(box(0)))
