@@ -122,6 +122,7 @@ class _Side:
         self.sure = _flags(one.score >= least + border for one, least in near)
         self.classes = np.array([one.class_id for one in self.items], dtype=np.int64)
         self.boxes = np.array([one[:4] for one in self.items], dtype=np.float64).reshape(-1, 4)
+        self.scores = np.array([one.score for one in self.items], dtype=np.float64)
         self.kinds: list[Kind | None] = [None] * len(self.items)
 
     @property
@@ -133,7 +134,7 @@ class _Side:
         """Of pairings that share as much, the one of the surer boxes is taken, then of those farther right and down:
         the names depend neither on the order of the boxes nor on which side is asked first."""
         places: Overlaps = self.boxes @ _RIGHT_AND_DOWN
-        return places + [one.score for one in self.items]
+        return places + self.scores
 
     def named(self, left_over: Kind) -> tuple[Seen, ...]:
         rest: list[Kind] = [left_over if sure else "borderline" for sure in self.sure]
@@ -151,7 +152,7 @@ class _Table:
         self.overlaps = iou(a.boxes, b.boxes)
         self.one_class = a.classes[:, None] == b.classes[None]
         self.sure = a.sure[:, None] | b.sure[None]
-        self._rank = _TIE * (a.rank[:, None] + b.rank[None])
+        self._rank = _TIE * (a.rank[:, None] + b.rank[None] - (a.scores[:, None] - b.scores[None]) ** 2)
 
     def settle(
         self, kind: Kind, mine: Flags, theirs: Flags, may: Flags, least_iou: float = MIN_IOU

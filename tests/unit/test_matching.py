@@ -121,6 +121,12 @@ def test_of_boxes_that_share_as_much_the_surer_one_is_matched() -> None:
         }
 
 
+def test_boxes_at_one_place_are_paired_by_their_scores() -> None:
+    """An unsure network cuts many boxes to the whole picture; paired at random their scores would seem far apart."""
+    heap = [box(0, 0.3 + 0.03 * number) for number in range(20)]
+    assert compared(seen(*heap), seen(*heap[::-1])).drift == pytest.approx(0, abs=1e-9)
+
+
 def test_mean_iou_is_of_the_pairs_and_none_without_any() -> None:
     assert compared(seen(), seen()).mean_iou is None
     assert compared(seen(box(0), box(500)), seen(box(0), box(533))).mean_iou == pytest.approx(
