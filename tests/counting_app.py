@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from fastapi import FastAPI, Response
@@ -10,6 +11,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from backend.observe import workers
 from backend.observe.events import BreakerMoved, FlagsSeen, InFlight, RequestEnded, Retried
+
+ENDED = RequestEnded(
+    request_id="r", caller_request_id="", camera=None, detector="yolo26", decided="triton", outcome="ok",
+    backend="triton", model_version="1", reason="FRACTION", fallback_reason=None, attempts=1, bucket=0, fraction=0.1,
+    flag_version=1, found=0, total_s=0, backend_s=0,
+)  # fmt: skip
 
 
 def app() -> FastAPI:
@@ -29,27 +36,7 @@ def app() -> FastAPI:
     @api.post("/work")
     async def work(seconds: float = 0.03):
         metrics(Retried("yolo26", "triton"))
-        metrics(
-            RequestEnded(
-                "r",
-                "",
-                None,
-                "yolo26",
-                "triton",
-                "ok",
-                "triton",
-                "1",
-                "FRACTION",
-                None,
-                1,
-                0,
-                0.1,
-                1,
-                0,
-                seconds,
-                0,
-            )
-        )
+        metrics(replace(ENDED, total_s=seconds))
         return said()
 
     @api.post("/state")

@@ -7,18 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backend.commands.words import Commands, add, complain_of, tell
-from backend.settings import DETECTORS, Settings, whole_environment
+from backend.commands.asking import add_asking, backend_of
+from backend.commands.words import Commands, complain_of, tell
+from backend.settings import DETECTORS, Settings
 from backend.sides import SIDES
 from backend.stack.backend_api import BackendApi
 from backend.stack.errors import StackError
 
 AUTO = "auto"
-KEY_VARIABLE = "CROSSFADE_KEY"
 
 
 def add_words(commands: Commands) -> None:
-    detect = add(
+    detect = add_asking(
         commands, "detect", _detect, "send pictures to the backend and print what they show, who served them, and why",
         "  crossfade detect door.jpg\n"
         "  crossfade detect door.jpg --backend triton --detector yolo26     a forced side never falls back\n"
@@ -34,18 +34,6 @@ def add_words(commands: Commands) -> None:
         "--min-confidence", type=float, metavar="SCORE", help="(TRITON_CONFIDENCE_THRESHOLD, 0.5)"
     )
     detect.add_argument("--json", action="store_true", help="one line of JSON a picture")
-    add_address(detect)
-
-
-def add_address(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", help="the backend (default: this machine's, from HOST and PORT)")
-    parser.add_argument(
-        "--key", help=f"for another machine's backend ({KEY_VARIABLE}; default: var/admin-key)"
-    )
-
-
-def backend_of(args: argparse.Namespace, settings: Settings) -> BackendApi:
-    return BackendApi.of(settings, args.url, args.key or whole_environment().get(KEY_VARIABLE))
 
 
 def _detect(args: argparse.Namespace, settings: Settings) -> int:

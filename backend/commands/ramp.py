@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from backend.commands.detect import add_address, backend_of
+from backend.commands.asking import add_asking, backend_of
 from backend.commands.ramp_watch import screen_for, watched
 from backend.commands.ramp_words import described
-from backend.commands.words import Command, Commands, add, share, tell, tell_document
+from backend.commands.words import Commands, share, tell, tell_document
 from backend.settings import Settings
 from backend.stack.backend_api import table
 
@@ -20,7 +20,7 @@ def add_words(commands: Commands) -> None:
         "ramp", help="let Triton's share grow as the evidence allows: start, watch, pause, end it"
     )
     words = ramp.add_subparsers(required=True, metavar="WHAT")
-    start = _add(words, "start", _start, "begin, from the share that Triton has now",
+    start = add_asking(words, "start", _start, "begin, from the share that Triton has now",
                  "  crossfade ramp start --reason 'certified on Monday'\n"
                  "  crossfade ramp start --detector yolo26 --steps 0.1,0.5,1 --gate 1      the last step asks first\n"
                  "  crossfade ramp start --dry-run         decides and tells, moves nothing\n"
@@ -37,8 +37,8 @@ def add_words(commands: Commands) -> None:
     _order(words, "resume", "go on after a pause")
     _order(words, "approve", "the next step that waits for it, and no further one")
     _order(words, "abort", "end it; Triton's share stays as it is")
-    _add(words, "show", _show, "where each ramp stands, and what it waits for")
-    watch = _add(
+    add_asking(words, "show", _show, "where each ramp stands, and what it waits for")
+    watch = add_asking(
         words, "watch", _watch, "follow the ramps until they are done",
         "Exit status 0 when every ramp has reached its last step, 1 when one was rolled back or aborted.",
     )  # fmt: skip
@@ -50,16 +50,8 @@ def add_words(commands: Commands) -> None:
         each.add_argument("--json", action="store_true", help="as the API tells it")
 
 
-def _add(
-    words: Commands, name: str, command: Command, summary: str, more: str = ""
-) -> argparse.ArgumentParser:
-    parser = add(words, name, command, summary, more)
-    add_address(parser)
-    return parser
-
-
 def _order(words: Commands, action: str, summary: str) -> None:
-    _add(words, action, _ordered, summary).set_defaults(action=action)
+    add_asking(words, action, _ordered, summary).set_defaults(action=action)
 
 
 def _start(args: argparse.Namespace, settings: Settings) -> int:

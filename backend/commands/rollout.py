@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 
-from backend.commands.detect import add_address, backend_of
+from backend.commands.asking import add_asking, backend_of
 from backend.commands.ramp_words import one_line
 from backend.commands.rollout_seen import add_seen
-from backend.commands.words import Command, Commands, add, share, tell, tell_document
+from backend.commands.words import Commands, share, tell, tell_document
 from backend.settings import Settings
 from backend.stack.backend_api import BackendApi, NotAnswered, table
 from backend.stack.errors import StackError
@@ -27,9 +27,9 @@ Patch = Callable[[dict[str, Any]], dict[str, Any]]
 def add_words(commands: Commands) -> None:
     rollout = commands.add_parser("rollout", help="how much Triton serves: show it, change it, roll it back")
     words = rollout.add_subparsers(required=True, metavar="WHAT")
-    show = _add(words, "show", _show, "the state that all workers obey")
+    show = add_asking(words, "show", _show, "the state that all workers obey")
     show.add_argument("--json", action="store_true", help="as the API tells it")
-    change = _add(words, "set", _set, "change shares; what is not named stays",
+    change = add_asking(words, "set", _set, "change shares; what is not named stays",
                   "  crossfade rollout set --fraction 0.25 --reason 'a quiet week'\n"
                   "  crossfade rollout set --fraction 0.5 --detector yolo26\n"
                   "  crossfade rollout set --follow yolo26                    back to the common fraction\n"
@@ -45,21 +45,13 @@ def add_words(commands: Commands) -> None:
     change.add_argument(
         "--follow", metavar="DETECTOR", help="take away its own fraction: the common one holds for it"
     )
-    _add(words, "enable", _enable, "the switch on: the fractions hold again")
-    _add(words, "disable", _disable, "the switch off: nothing touches Triton")
-    _add(words, "rollback", _rollback, "everything back to legacy, acknowledged by every worker")
+    add_asking(words, "enable", _enable, "the switch on: the fractions hold again")
+    add_asking(words, "disable", _disable, "the switch off: nothing touches Triton")
+    add_asking(words, "rollback", _rollback, "everything back to legacy, acknowledged by every worker")
     add_seen(words)
     for asking in (change, words.choices["enable"], words.choices["disable"], words.choices["rollback"]):
         asking.add_argument("--reason", default="", help="for the history")
         asking.add_argument("--json", action="store_true", help="as the API tells it")
-
-
-def _add(
-    words: Commands, name: str, command: Command, summary: str, more: str = ""
-) -> argparse.ArgumentParser:
-    parser = add(words, name, command, summary, more)
-    add_address(parser)
-    return parser
 
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:

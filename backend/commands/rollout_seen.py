@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.commands.detect import add_address, backend_of
-from backend.commands.words import Command, Commands, add, tell, tell_document
+from backend.commands.asking import add_asking, backend_of
+from backend.commands.words import Commands, tell, tell_document
 from backend.private_files import replace_with
 from backend.settings import Settings
 from backend.stack.backend_api import table
@@ -21,7 +21,7 @@ SHOWN_SAMPLES = 20
 
 
 def add_seen(words: Commands) -> None:
-    history = _add(
+    history = add_asking(
         words, "history", _history, "who changed what, when and why",
         "  crossfade rollout history --export rollout.jsonl     all of it, a change a line, newest first",
     )  # fmt: skip
@@ -29,12 +29,12 @@ def add_seen(words: Commands) -> None:
     history.add_argument(
         "--export", type=Path, metavar="FILE", help="all of it, as JSON Lines, into this file"
     )
-    report = _add(
+    report = add_asking(
         words, "report", _report, "what a ramp has shown so far",
         "  crossfade rollout report --detector yolo26 --html report.html     one page, to be sent on",
     )  # fmt: skip
     report.add_argument("--html", type=Path, metavar="FILE", help="as a page, into this file")
-    samples = _add(
+    samples = add_asking(
         words, "samples", _samples, "pairs that differ: what each side saw, and where the picture is"
     )
     samples.add_argument("--camera", help="of this one only")
@@ -44,14 +44,6 @@ def add_seen(words: Commands) -> None:
     for asking in (history, report, samples):
         asking.add_argument("--detector", help="what concerns this one only")
         asking.add_argument("--json", action="store_true", help="as the API tells it")
-
-
-def _add(
-    words: Commands, name: str, command: Command, summary: str, more: str = ""
-) -> argparse.ArgumentParser:
-    parser = add(words, name, command, summary, more)
-    add_address(parser)
-    return parser
 
 
 # --- the history ------------------------------------------------------------------------------------------
