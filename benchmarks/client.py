@@ -49,7 +49,7 @@ from benchmarks.client_report import (
 )
 from benchmarks.command import concluded
 from benchmarks.machine import this_machine
-from benchmarks.options import number_between, whole_number_to
+from benchmarks.options import number_between, whole_number_to, with_output
 from benchmarks.processes import ROOT
 from benchmarks.progress import Progress
 from benchmarks.report import Spread
@@ -225,10 +225,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--callers", nargs="+", type=whole_number_to(256))
     parser.add_argument("--seconds", type=number_between(0.1, 60), help="of one window")
     parser.add_argument("--rounds", type=whole_number_to(200))
-    parser.add_argument("--out", type=Path, help="folder of the result")
-    parser.add_argument("--quick", action="store_true", help="into var/benchmarks")
-    parser.set_defaults(**(_QUICK if parser.parse_known_args(words)[0].quick else _FULL))
-    return parser.parse_args(words)
+    return with_output(parser, words, quick=_QUICK, full=_FULL)
 
 
 def main(words: Sequence[str] | None = None) -> None:

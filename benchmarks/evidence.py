@@ -30,7 +30,7 @@ from benchmarks.evidence_scenarios import (
     late_promotions,
     scenarios,
 )
-from benchmarks.options import whole_number_to
+from benchmarks.options import whole_number_to, with_output
 from benchmarks.processes import ROOT
 from benchmarks.progress import Progress
 from benchmarks.table import grid
@@ -147,10 +147,7 @@ def arguments_of(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--streams", type=whole_number_to(1_000_000), help="ramps of each scenario")
     parser.add_argument("--delay-streams", type=whole_number_to(2000))
-    parser.add_argument("--out", type=Path, help="folder of the result")
-    parser.add_argument("--quick", action="store_true", help="into var/benchmarks")
-    parser.set_defaults(**(_QUICK if parser.parse_known_args(words)[0].quick else _FULL))
-    return parser.parse_args(words)
+    return with_output(parser, words, quick=_QUICK, full=_FULL)
 
 
 def main(words: Sequence[str] | None = None) -> None:

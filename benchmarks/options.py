@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from benchmarks.pictures import Size
 
@@ -25,6 +27,20 @@ def whole_number_to(high: int) -> Callable[[str], int]:
 
     whole_number.__name__ = f"whole number from 1 to {high}"
     return whole_number
+
+
+def with_output(
+    parser: argparse.ArgumentParser,
+    words: Sequence[str] | None,
+    *,
+    quick: Mapping[str, object],
+    full: Mapping[str, object],
+) -> argparse.Namespace:
+    """Read, with the defaults of a quick run or of a full one."""
+    parser.add_argument("--out", type=Path, help="folder of the result")
+    parser.add_argument("--quick", action="store_true", help="into var/benchmarks")
+    parser.set_defaults(**(quick if parser.parse_known_args(words)[0].quick else full))
+    return parser.parse_args(words)
 
 
 def size(text: str) -> str:

@@ -7,14 +7,11 @@ The true one takes both cores of a small machine for some 17 pictures a second: 
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import uvicorn
@@ -22,9 +19,7 @@ import uvicorn
 from ai.serving.app import create_app
 from ai.serving.settings import ServiceSettings
 from tests.http_servers import SPEC
-from tests.services import Service, free_port, stop, wait_until_ready
-
-ROOT = Path(__file__).parents[1]
+from tests.services import Service, free_port, started
 
 
 @dataclass(frozen=True)
@@ -42,17 +37,8 @@ class SlowEngine:
 @contextmanager
 def legacy_process(inference_s: float = 0.002, port: int | None = None) -> Iterator[Service]:
     port = port or free_port()
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.legacy_process", str(port), str(inference_s)],
-            cwd=ROOT, stdout=log, stderr=log,
-        )  # fmt: skip
-        service = Service("a legacy service", port, process, log)
-        try:
-            wait_until_ready(service)
-            yield service
-        finally:
-            stop(process)
+    with started("a legacy service", port, "tests.legacy_process", str(port), str(inference_s)) as service:
+        yield service
 
 
 def main(port: str, inference_s: str) -> None:

@@ -19,6 +19,7 @@ import httpx
 
 from backend.stack.plan import SHARING
 
+ROOT = Path(__file__).parents[1]
 START_TIMEOUT_S = 90
 
 
@@ -74,10 +75,18 @@ def running(name: str, wait: bool = True, **variables: str) -> Iterator[Service]
     port = free_port()
     prefix = name.upper()
     settings = {f"{prefix}_{key}": value for key, value in {"PORT": str(port), **variables}.items()}
+    with started(name, port, f"ai.{name}.service", wait=wait, **settings) as service:
+        yield service
+
+
+@contextmanager
+def started(name: str, port: int, *words: str, wait: bool = True, **variables: str) -> Iterator[Service]:
+    """`python -m …`, which serves at this port."""
     with tempfile.TemporaryFile() as log:  # a pipe that nobody empties would stop a service that logs much
         process = subprocess.Popen(
-            [sys.executable, "-m", f"ai.{name}.service"],
-            env={**SHARING, **os.environ, **settings},
+            [sys.executable, "-m", *words],
+            cwd=ROOT,
+            env={**SHARING, **os.environ, **variables},
             stdout=log,
             stderr=log,
         )

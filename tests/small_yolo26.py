@@ -7,10 +7,6 @@ At 512 x 288 it finds 81 of 93 objects in drawn scenes, at 640 x 640 it finds 87
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,10 +18,8 @@ from ai.engines.detector import TorchDetector
 from ai.serving.run import serve
 from ai.triton.building.source import Source, fingerprint
 from ai.yolo26.model import detector
-from backend.stack.plan import SHARING
-from tests.services import Service, free_port, stop, wait_until_ready
+from tests.services import Service, free_port, started
 
-ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 512, 288
 
 
@@ -48,17 +42,8 @@ def source() -> Source:
 def small_legacy() -> Iterator[Service]:
     """The real service, with a smaller input."""
     port = free_port()
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.small_yolo26"],
-            cwd=ROOT, env={**os.environ, **SHARING, "YOLO26_PORT": str(port)}, stdout=log, stderr=log,
-        )  # fmt: skip
-        service = Service("yolo26", port, process, log)
-        try:
-            wait_until_ready(service)
-            yield service
-        finally:
-            stop(process)
+    with started("yolo26", port, "tests.small_yolo26", YOLO26_PORT=str(port)) as service:
+        yield service
 
 
 if __name__ == "__main__":

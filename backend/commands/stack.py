@@ -128,6 +128,7 @@ def _show_ways(settings: Settings, wanted: Sequence[Part]) -> None:
         "",
         f"  a picture   {program} detect PICTURE.jpg",
         f"  ramp        {program} rollout set --fraction 0.25",
+        f"  by itself   {program} models parity, then {program} ramp start and ramp watch",
         f'  roll back   {program} rollout rollback --reason "what you saw"',
     )
     if rollout := _rollout(settings):
