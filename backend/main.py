@@ -47,6 +47,7 @@ from backend.shadow.judging import PairJudge
 from backend.shadow.recorder import Recorder
 from backend.shadow.shadow import Shadow, ShadowLimits
 from backend.sides import LEGACY, SIDES, TRITON, Side
+from backend.standstill import ended_at_a_standstill
 from backend.transports.base import Transport
 from backend.transports.legacy import LegacyTransport
 from backend.transports.triton import TritonTarget, TritonTransport
@@ -59,7 +60,7 @@ Transports = Mapping[Side, Transport]
 def app(transports: Transports | None = None) -> FastAPI:
     """What each worker of uvicorn makes; a bad setting ends it with one line."""
     try:
-        api = create_app(read_settings(), transports)
+        api = create_app(read_settings(), transports, own_process=True)
     except BadSetting as error:
         sys.exit(str(error))
     gc.collect()
@@ -67,13 +68,18 @@ def app(transports: Transports | None = None) -> FastAPI:
     return api
 
 
-def create_app(settings: Settings, transports: Transports | None = None) -> FastAPI:
-    """`transports` stand in for the real sides; they are the caller's to close."""
+def create_app(
+    settings: Settings, transports: Transports | None = None, *, own_process: bool = False
+) -> FastAPI:
+    """`transports` stand in for the real sides; they are the caller's to close. A process of its own ends where its
+    event loop stands still."""
     _require_sound(settings)
 
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            if own_process:
+                _start(stack, ended_at_a_standstill())
             api.state.parts = await _composed(settings, transports, stack)
             yield
 

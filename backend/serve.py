@@ -9,11 +9,11 @@ import uvicorn
 from ai.core.errors import BadSetting
 from backend.main import require_startable
 from backend.settings import read_settings
+from backend.standstill import PATIENCE_S
 
 KEEP_ALIVE_S = (
     20  # longer than what clients of ours and most proxies keep, so that no request meets a closing one
 )
-_WORKER_PATIENCE_S = 30  # a worker that only got no processor for a while is not dead
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
-        timeout_worker_healthcheck=_WORKER_PATIENCE_S,
+        timeout_worker_healthcheck=round(PATIENCE_S),
     )
 
 

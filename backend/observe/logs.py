@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random as chance
 import time
 import traceback
@@ -88,7 +89,7 @@ class RequestLog:
     def _flags_seen(self, event: FlagsSeen) -> None:
         self._say(
             "warning" if event.stale else "info", "flags",
-            enabled=event.enabled, version=event.version, stale=event.stale,
+            pid=os.getpid(), enabled=event.enabled, version=event.version, stale=event.stale,
             asked=dict(event.asked), effective=dict(event.effective),
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from backend.observe.lines import Format, line_of, stamp
@@ -17,7 +17,11 @@ class Stream(Protocol):
 
 
 class Writer:
-    """While nobody reads, `places` lines wait; those after them are lost, and how many is said later."""
+    """While nobody reads, `places` lines wait; those after them are lost, and how many is said later.
+
+    A line may come from anywhere, from a finaliser that the garbage collector runs in the midst of this very code too:
+    so nothing here is held that such a line would wait for.
+    """
 
     def __init__(
         self,
@@ -30,62 +34,63 @@ class Writer:
         self._line = line_of(form)
         self._places = places
         self._gather_s = gather_s  # one wake-up and one write for all the lines of that time
-        self._waiting: deque[str] = deque()
+        self._waiting: SimpleQueue[str] = SimpleQueue()  # "" wakes, and is no line
+        self._counting = threading.RLock()
         self._dropped = 0
-        self._lock = threading.Lock()
-        self._writing = threading.Lock()
-        self._some = threading.Event()
+        self._writing = threading.RLock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-lines", daemon=True)
         self._thread.start()
 
     def __call__(self, line: str) -> None:
-        with self._lock:
-            if len(self._waiting) < self._places:
-                self._waiting.append(line)
-            else:
-                self._dropped += 1
-        if not self._some.is_set():
-            self._some.set()
+        if self._waiting.qsize() < self._places:
+            self._waiting.put(line)
+        else:
+            self._drop(1)
         if self._closing.is_set() and not self._thread.is_alive():
-            self._write_all()  # the last words of a process, after its `close`
+            self._write_all("")  # the last words of a process, after its `close`
 
     def close(self, timeout_s: float = 2.0) -> None:
         """What waits is written, as far as somebody reads it in time."""
         self._closing.set()
-        self._some.set()
+        self._waiting.put("")
         self._thread.join(timeout_s)
         if not self._thread.is_alive():
-            self._write_all()  # what came while it ended
+            self._write_all("")  # what came while it ended
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._some.wait()
+            first = self._waiting.get()
             self._closing.wait(self._gather_s)
-            self._some.clear()
-            self._write_all()
-        self._write_all()
+            self._write_all(first)
 
-    def _write_all(self) -> None:
+    def _write_all(self, first: str) -> None:
         with self._writing:
-            text = self._taken()
+            text = self._taken(first)
             if not text:
                 return
             try:
                 self._stream.write(text)
                 self._stream.flush()
             except (OSError, ValueError):  # nobody reads any more, or the stream is closed
-                with self._lock:
-                    self._dropped += text.count("\n")
+                self._drop(text.count("\n"))
 
-    def _taken(self) -> str:
-        with self._lock:
-            lines = list(self._waiting)
-            self._waiting.clear()
+    def _taken(self, first: str) -> str:
+        lines = [first]
+        try:
+            while True:
+                lines.append(self._waiting.get_nowait())
+        except Empty:
+            pass
+        with self._counting:
             dropped, self._dropped = self._dropped, 0
         if dropped:
             lines.append(self._note(dropped))
-        return "".join(line + "\n" for line in lines)
+        return "".join(line + "\n" for line in lines if line)
+
+    def _drop(self, count: int) -> None:
+        with self._counting:
+            self._dropped += count
 
     def _note(self, dropped: int) -> str:
         return self._line(

@@ -7,6 +7,7 @@ part is a message; protobuf reads two messages behind one another as one, so the
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -101,6 +102,7 @@ class GrpcWire:
     `ipv4:1.2.3.4:8001,1.2.3.5:8001` over those."""
 
     def __init__(self, target: str, admin_key: str | None = None) -> None:
+        _keep_grpc_awake()
         options = (*_OPTIONS, _ROUND_ROBIN) if target.startswith(_MANY) else _OPTIONS
         self._channel = grpc.aio.insecure_channel(target, options=options)
         self._infer = self._channel.unary_unary(_SERVICE + "ModelInfer")
@@ -152,6 +154,13 @@ class GrpcWire:
                 raise error.with_traceback(None) from None
             raise Unavailable("The gRPC channel to Triton was closed while it was asked.") from None
         return content
+
+
+@cache
+def _keep_grpc_awake() -> None:
+    """With its last channel gRPC would end its own thread, and the event loop would stand still until that has let go
+    of all that is under way. A process that has begun keeps it."""
+    grpc.aio.init_grpc_aio()
 
 
 def is_cancelled() -> bool:
