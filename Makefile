@@ -46,10 +46,12 @@ bench: setup
 	$(BIN)/python -m benchmarks.client
 	$(BIN)/python -m benchmarks.backend
 
-# A healthy Triton earns all requests, each of nine planted faults is caught: half an hour, see docs/proof.md.
+# What the tests of the ramp promise, by simulation: two minutes for the tests, ten for whole ramps; see docs/evidence.md.
 evidence: setup
 	$(BIN)/python -m benchmarks.evidence
+	$(BIN)/python -m benchmarks.ramp_simulation
 
+# A healthy Triton earns all requests, each of nine planted faults is caught: half an hour, see docs/proof.md.
 proof: setup
 	$(BIN)/python -m benchmarks.proof
 
