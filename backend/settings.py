@@ -25,6 +25,7 @@ from backend.sides import LEGACY, TRITON, Side
 DETECTORS = ("rtdetr", "yolo26")
 ENV_FILE = Path(".env")
 _MIB = 1024 * 1024
+_SECRETS = ("api_keys", "rollout_store")  # NAME_FILE names a file that holds one, as containers mount them
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     rollout_store: str = Field(
         "", repr=False
     )  # sqlite:///PATH, redis://… or memory:; empty: a file in CROSSFADE_VAR
+    rollout_store_file: Path | None = None  # … or the file that holds it, since it may hold a password
     rollout_poll_s: Seconds = 0.1  # how often a worker looks whether the store changed
     rollout_env_poll_s: Seconds = 0.25  # … and whether .env did
     rollout_heartbeat_s: Seconds = 1.0
@@ -126,6 +128,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=1, le=65535)
     workers: int = Field(1, ge=1, le=64)
     api_keys: str = ""  # name:role:key,…
+    api_keys_file: Path | None = None  # … or the file that holds them
     max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1024)
     max_image_pixels: int = Field(MAX_IMAGE_PIXELS, ge=10_000)
     max_batch_images: int = Field(32, ge=1, le=1000)
@@ -165,6 +168,12 @@ class Settings(BaseSettings):
         if side == TRITON:
             return (LEGACY,) if self.legacy_enabled else ()
         return (TRITON,) if self.fallback == "both" else ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        read = {name: _secret(name, values) for name in _SECRETS if values.get(f"{name}_file")}
+        return {**values, **read}
 
     @field_validator("rtdetr_url", "yolo26_url")
     @classmethod
@@ -270,6 +279,21 @@ def read_settings(**overrides: Any) -> Settings:
 
 def _words(message: str) -> str:
     return message.removeprefix("Value error, ")
+
+
+def _secret(name: str, values: Mapping[str, Any]) -> str:
+    """What NAME_FILE holds. A file that is not there must never read as "none configured"."""
+    variable, path = f"{name}_file".upper(), Path(values[f"{name}_file"])
+    if values.get(name):
+        raise ValueError(f"{name.upper()} and {variable} are both set; one of them is enough")
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ValueError(f"{variable}='{path}': cannot be read: {reason}") from None
+    if not secret:
+        raise ValueError(f"{variable}='{path}': the file is empty")
+    return secret
 
 
 def _is_redis(url: str) -> bool:
