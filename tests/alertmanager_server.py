@@ -1,0 +1,160 @@
+"""A real Alertmanager with a shortened copy of our configuration, and the real receiver that it sends to."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.prometheus_server import MONITORING, PATIENCE_S
+from tests.services import free_port, stop
+from tests.shortened_rules import shorter
+
+SECRETS = "/etc/alertmanager/secrets/"
+RECEIVERS = ("page", "ticket", "info", "heartbeat")
+WAITS = ("group_wait", "group_interval")  # repeat_interval stays: a second message would be a second page
+
+needs_alertmanager = pytest.mark.skipif(
+    shutil.which("prometheus-alertmanager") is None or shutil.which("amtool") is None,
+    reason="there is no alertmanager here (Debian: apt-get install prometheus-alertmanager)",
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    receiver: str
+    title: str  # FIRING page: TritonDown
+    text: str
+    link: str
+    at: float  # unix time
+
+    @property
+    def is_firing(self) -> bool:
+        return self.title.startswith("FIRING")
+
+    @property
+    def alert(self) -> str:
+        return self.title.rpartition(": ")[2]
+
+
+@dataclass
+class Receiver:
+    """What answers `ok`, as a chat does, and keeps what it was told."""
+
+    url: str = ""
+    messages: list[Message] = field(default_factory=list)
+
+    def of(self, receiver: str, since: float = 0.0) -> list[Message]:
+        return [one for one in self.messages if one.receiver == receiver and one.at >= since]
+
+    def take(self, path: str, body: dict[str, Any]) -> None:
+        said = body["attachments"][0]
+        title, link = said.get("title", ""), said.get("title_link", "")
+        self.messages.append(Message(path.strip("/"), title, said.get("text", ""), link, time.time()))
+
+
+@contextmanager
+def running_receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            receiver.take(self.path, json.loads(self.rfile.read(length)))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class AlertmanagerServer:
+    def __init__(self, folder: Path, receiver: Receiver, factor: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self._folder = folder
+        self._log = folder / "alertmanager.log"
+        self._file = folder / "alertmanager.yml"
+        self._file.write_text(copied(folder, factor))
+        for name in RECEIVERS:
+            (folder / f"{name}_url").write_text(f"{receiver.url}/{name}\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        words = [
+            "prometheus-alertmanager", f"--config.file={self._file}", f"--web.listen-address={self.address}",
+            f"--storage.path={self._folder / 'data'}", "--cluster.listen-address=", "--log.level=warn",
+        ]  # fmt: skip
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(words, cwd=self._folder, stdout=log, stderr=log)
+        ends_at = time.monotonic() + PATIENCE_S
+        while not self._is_ready():
+            assert self._process.poll() is None, self.log_text()
+            assert time.monotonic() < ends_at, f"alertmanager is not ready: {self.log_text()}"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            stop(self._process)
+
+    def log_text(self) -> str:
+        return self._log.read_text(errors="replace")[-4000:]
+
+    def inhibited(self) -> set[str]:
+        """The names of the alerts that it was told of and keeps to itself because of another one."""
+        url = f"http://{self.address}/api/v2/alerts"
+        alerts = httpx.get(url, params={"active": "true", "inhibited": "true"}, timeout=10, trust_env=False).json()
+        return {one["labels"]["alertname"] for one in alerts if one["status"]["inhibitedBy"]}
+
+    def _is_ready(self) -> bool:
+        with suppress(httpx.TransportError):
+            url = f"http://{self.address}/-/ready"
+            return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+        return False
+
+
+def copied(folder: Path, factor: float) -> str:
+    """Our configuration with its waits divided, and its secrets in this folder."""
+    ours = yaml.safe_load((MONITORING / "alertmanager.yml").read_text())
+    for route in (ours["route"], *ours["route"]["routes"]):
+        for name in route.keys() & set(WAITS):
+            route[name] = shorter(route[name], factor, least_s=0.1)
+    return re.sub(re.escape(SECRETS), f"{folder}/", yaml.safe_dump(ours, sort_keys=False))
+
+
+@contextmanager
+def running_alertmanager(folder: Path, receiver: Receiver, factor: float) -> Iterator[AlertmanagerServer]:
+    server = AlertmanagerServer(folder, receiver, factor)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
