@@ -1,0 +1,1 @@
+"""One file a dashboard: what it asks, in words."""
