@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from ai.core.detections import Thresholds
 from ai.core.errors import BadSetting
 from ai.core.labels import COCO_80
+from ai.web.spans import spans_asked_for
 from backend.api.app import create_api
 from backend.api.auth import Keys
 from backend.api.parts import Parts
@@ -38,8 +39,10 @@ from backend.services.detector_client import DetectorClient, Lanes, Offering, Po
 from backend.services.lanes import Crowd, Lane
 from backend.services.pace import Pace
 from backend.services.probe import Prober
+from backend.services.request import Begun, untraced
 from backend.services.retry import RetryBudget
 from backend.services.room import Room
+from backend.services.tracing import Traced, Untraced
 from backend.services.twin import Twin
 from backend.services.typical import Typical
 from backend.settings import DETECTORS, Settings, read_settings
@@ -112,15 +115,15 @@ async def _composed(settings: Settings, transports: Transports | None, stack: As
     directory = workers.metrics_directory(settings.crossfade_var)
     from backend.observe.metrics import Metrics  # noqa: PLC0415 - Prometheus must know the directory first
 
-    metrics, log = Metrics(directory), _log(settings, stack)
+    metrics, log, tracing = Metrics(directory), _log(settings, stack), _tracing(stack)
     rollout = Rollout.opened(settings, told(metrics, log), workers.worker_id())
     await rollout.start()
     stack.push_async_callback(rollout.stop)
     recorder, headrooms = Recorder(rollout, settings, workers.worker_id()), Headrooms()
     stack.push_async_callback(recorder.close)
-    observe = told(metrics, log, recorder, headrooms)
+    observe = told(metrics, log, recorder, headrooms, *tracing.listeners)
     sides = transports if transports is not None else _real_sides(settings, stack)
-    client, prober = _compared(settings, sides, rollout, observe, stack)
+    client, prober = _compared(settings, sides, rollout, observe, tracing, stack)
     certificates = Certificates.of(settings)
     pilot = Pilot(rollout, settings, certificates, headrooms.of, workers.worker_id(), observe)
     stack.push_async_callback(pilot.close)
@@ -130,7 +133,12 @@ async def _composed(settings: Settings, transports: Transports | None, stack: As
 
 
 def _compared(
-    settings: Settings, sides: Transports, rollout: Rollout, observe: Observer, stack: AsyncExitStack
+    settings: Settings,
+    sides: Transports,
+    rollout: Rollout,
+    observe: Observer,
+    tracing: Untraced,
+    stack: AsyncExitStack,
 ) -> tuple[DetectorClient, Prober]:
     """The client, with the comparisons of what it was asked."""
 
@@ -140,7 +148,7 @@ def _compared(
     judge = PairJudge.of(rollout, settings, _thresholds(settings))
     stack.callback(judge.close)
     shadow = Shadow(
-        Twin(sides, settings.shadow_timeout_s),
+        tracing.twin(Twin(sides, settings.shadow_timeout_s)),
         is_available,
         rollout.flags.may_compare,
         judge,
@@ -153,7 +161,13 @@ def _compared(
         ),
     )
     client, prober = compose_client(
-        settings, sides, rollout.flags, rollout.traffic.seen, observe, shadow.offer
+        settings,
+        tracing.sides(sides),
+        rollout.flags,
+        rollout.traffic.seen,
+        observe,
+        shadow.offer,
+        tracing.begun,
     )
     stack.push_async_callback(client.drain)
     stack.push_async_callback(prober.close)
@@ -176,6 +190,15 @@ def _log(settings: Settings, stack: AsyncExitStack) -> RequestLog:
     return log
 
 
+def _tracing(stack: AsyncExitStack) -> Untraced:
+    """Of this process's own making: its exporter is a thread, which no fork would carry over."""
+    spans = spans_asked_for("crossfade-backend")
+    if spans is None:
+        return Untraced()
+    stack.push_async_callback(asyncio.to_thread, spans.close)
+    return Traced(spans)
+
+
 def compose_client(
     settings: Settings,
     sides: Transports,
@@ -183,13 +206,14 @@ def compose_client(
     seen: Seen,
     observe: Observer,
     offer: Offering = nothing_offered,
+    begun: Begun = untraced,
 ) -> tuple[DetectorClient, Prober]:
     lanes = _lanes(settings, sides, observe)
     budgets = {
         side: RetryBudget(settings.retry_budget_share, settings.retry_budget_per_s, time.monotonic)
         for side in SIDES
     }
-    client = DetectorClient(lanes, flags, _policy(settings), budgets, seen, observe, offer)
+    client = DetectorClient(lanes, flags, _policy(settings), budgets, seen, observe, offer, begun)
     prober = Prober(
         lanes.values(), sides, client.reachable, lambda side: side == TRITON and not flags.triton_on,
         idle_s=settings.probe_idle_s, timeout_s=settings.probe_timeout_s, clock=time.monotonic,

@@ -18,6 +18,7 @@ import uvicorn
 
 from ai.serving.app import create_app
 from ai.serving.settings import ServiceSettings
+from ai.web.spans import spans_asked_for
 from tests.http_servers import SPEC
 from tests.services import Service, free_port, started
 
@@ -35,15 +36,20 @@ class SlowEngine:
 
 
 @contextmanager
-def legacy_process(inference_s: float = 0.002, port: int | None = None) -> Iterator[Service]:
+def legacy_process(
+    inference_s: float = 0.002, port: int | None = None, **variables: str
+) -> Iterator[Service]:
     port = port or free_port()
-    with started("a legacy service", port, "tests.legacy_process", str(port), str(inference_s)) as service:
+    words = ("tests.legacy_process", str(port), str(inference_s))
+    with started("a legacy service", port, *words, **variables) as service:
         yield service
 
 
 def main(port: str, inference_s: str) -> None:
     settings = ServiceSettings(port=int(port), weights="none")
-    app = create_app(SPEC, lambda: SlowEngine(float(inference_s)), settings)
+    app = create_app(
+        SPEC, lambda: SlowEngine(float(inference_s)), settings, spans_asked_for("crossfade-legacy")
+    )
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", timeout_keep_alive=20)
 
 

@@ -18,28 +18,35 @@ from ai.serving.detection import Detection
 from ai.serving.metrics import ServiceMetrics
 from ai.serving.runtime import Runtime
 from ai.serving.settings import ServiceSettings
+from ai.serving.tracing import ServiceTraces
 from ai.web.problems import Problem, answer_problem
+from ai.web.spans import Spans
 
 
-def create_app(spec: DetectorSpec, load: Callable[[], Engine], settings: ServiceSettings) -> FastAPI:
+def create_app(
+    spec: DetectorSpec, load: Callable[[], Engine], settings: ServiceSettings, spans: Spans | None = None
+) -> FastAPI:
+    """`spans` are closed with it."""
     runtime = Runtime(spec, load, settings.image_limits, settings.max_in_flight, settings.decode_threads)
     metrics = ServiceMetrics()
     title = f"{spec.title} detection service"
-    app = FastAPI(title=title, summary=docs.SUMMARY, lifespan=_lifespan_of(runtime))
+    app = FastAPI(title=title, summary=docs.SUMMARY, lifespan=_lifespan_of(runtime, spans))
     for kind in (Problem, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)
-    _add_detection(app, Detection(runtime, metrics, settings))
+    _add_detection(app, Detection(runtime, metrics, ServiceTraces(spans, spec.name), settings))
     _add_operations(app, runtime, metrics, settings.weights)
     return app
 
 
-def _lifespan_of(runtime: Runtime) -> Callable[[FastAPI], Any]:
+def _lifespan_of(runtime: Runtime, spans: Spans | None) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(runtime.start())  # /health answers 503 meanwhile, instead of nothing
         yield
         loading.cancel()
         await asyncio.to_thread(runtime.stop)
+        if spans is not None:
+            await asyncio.to_thread(spans.close)
 
     return lifespan
 

@@ -17,8 +17,10 @@ from ai.serving import answers
 from ai.serving.metrics import ServiceMetrics
 from ai.serving.runtime import Answer, Decoded, Outcome, Runtime
 from ai.serving.settings import ServiceSettings
+from ai.serving.tracing import ServiceTraces, told_of_stages
 from ai.web.intake import Budget, Intake, Upload
 from ai.web.problems import Late, ModelFault, Problem
+from ai.web.spans import Span
 from ai.web.waiting import expiry, while_wanted
 
 
@@ -28,12 +30,16 @@ class Job:
 
     intake: Intake
     expires_at: float | None  # when the caller stops waiting, on the monotonic clock
+    span: Span | None
 
 
 class Detection:
-    def __init__(self, runtime: Runtime, metrics: ServiceMetrics, settings: ServiceSettings) -> None:
+    def __init__(
+        self, runtime: Runtime, metrics: ServiceMetrics, traces: ServiceTraces, settings: ServiceSettings
+    ) -> None:
         self._runtime = runtime
         self._metrics = metrics
+        self._traces = traces
         self._limits = settings.intake_limits
         self._budget = Budget(settings.max_receiving_bytes)
 
@@ -47,6 +53,7 @@ class Detection:
             if isinstance(outcome, InvalidDetections):
                 raise ModelFault(outcome)
             self._metrics.observe(outcome)
+            told_of_stages(job.span, outcome.timing)
             timing = {"Server-Timing": answers.server_timing(outcome.timing)}
             return JSONResponse(answers.single(outcome), headers=timing)
 
@@ -64,11 +71,11 @@ class Detection:
     @contextmanager
     def _job(self, endpoint: str, request: Request) -> Iterator[Job]:
         """Room for a request, within its deadline and the budget for bodies; counted, whatever becomes of it."""
-        with self._metrics.counted(endpoint), _as_problem():
+        with self._metrics.counted(endpoint), self._traces.traced(endpoint, request) as span, _as_problem():
             expires_at = expiry(request)
             self._runtime.require_room()
             with self._budget.share() as take:
-                yield Job(Intake(request, self._limits, take), expires_at)
+                yield Job(Intake(request, self._limits, take), expires_at, span)
 
     async def _each(self, uploads: list[Upload], expires_at: float | None) -> list[dict[str, Any]]:
         """Every image's result or error, at its index: one bad image spoils nothing for the others."""

@@ -14,6 +14,7 @@ from ai.engines.engine import Engine
 from ai.engines.weights import WeightsNotFound
 from ai.serving.app import create_app
 from ai.serving.settings import read_settings
+from ai.web.spans import spans_asked_for
 
 KEEP_ALIVE_S = 20  # the backend's own connections expire before that
 
@@ -35,7 +36,7 @@ def serve(detector: TorchDetector) -> None:
         return detector.load(settings.weights, settings.device)
 
     uvicorn.run(
-        create_app(detector.spec, load, settings),
+        create_app(detector.spec, load, settings, spans_asked_for(f"crossfade-{detector.spec.name}")),
         host=settings.host,
         port=settings.port,
         access_log=False,

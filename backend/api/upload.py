@@ -9,6 +9,7 @@ from fastapi import Request
 
 from ai.core.header import ImageLimits, read_header
 from ai.web.intake import Image, unpacked
+from ai.web.tracing import followed
 from backend.services.request import RequestInfo
 
 MAX_ID_CHARS = 128
@@ -29,7 +30,7 @@ async def checked(image: Image, limits: ImageLimits) -> bytes:
 def introduced(request: Request) -> RequestInfo:
     """Who asks. The id is made here; the caller's own goes back to it and into the log, and decides nothing."""
     theirs = _NO_ID.sub("", request.headers.get("x-request-id", ""))[:MAX_ID_CHARS]
-    about = RequestInfo(uuid.uuid4().hex, theirs, request.headers)
+    about = RequestInfo(uuid.uuid4().hex, theirs, followed(request.headers))
     headers = {"X-Request-ID": about.request_id}
     if theirs:
         headers["X-Client-Request-ID"] = theirs

@@ -129,6 +129,7 @@ class RequestEnded:
     total_s: float
     backend_s: float  # of the call that served it
     error: str | None = None
+    trace_id: str = ""  # W3C's, of the trace that it is a part of; a caller's value
 
 
 @dataclass(frozen=True, slots=True)

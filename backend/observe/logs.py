@@ -80,6 +80,7 @@ class RequestLog:
             model_version=event.model_version or None, reason=event.reason, fallback_reason=event.fallback_reason,
             attempts=event.attempts, bucket=event.bucket, fraction=event.fraction, flag_version=event.flag_version,
             found=event.found, total_ms=_ms(event.total_s), backend_ms=_ms(event.backend_s), error=event.error,
+            **({"trace_id": event.trace_id} if event.trace_id else {}),
         )  # fmt: skip
 
     def _breaker_moved(self, event: BreakerMoved) -> None:

@@ -33,7 +33,16 @@ from backend.services.deadline import Deadline
 from backend.services.errors import NotServed, SideOff, UnknownDetector
 from backend.services.headroom import Demand, headroom
 from backend.services.lanes import Lane, LaneStatus
-from backend.services.request import NOBODY, Request, RequestInfo, Served, Wishes, media_type
+from backend.services.request import (
+    NOBODY,
+    Begun,
+    Request,
+    RequestInfo,
+    Served,
+    Wishes,
+    media_type,
+    untraced,
+)
 from backend.services.retry import RetryBudget, backoff_s
 from backend.services.story import Barred, Story
 from backend.shadow.pairs import Offer
@@ -77,6 +86,7 @@ class DetectorClient:
         seen: Seen,
         observe: Observer,
         offer: Offering = nothing_offered,
+        begun: Begun = untraced,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -89,6 +99,7 @@ class DetectorClient:
         self._seen = seen
         self._observe = observe
         self._offer = offer
+        self._begun = begun
         self._clock = clock
         self._chance = chance
         self._demand = {detector: Demand(clock) for detector in self.detectors}
@@ -207,8 +218,8 @@ class DetectorClient:
         decision = self._flags.decide(detector, camera, about.request_id, force)
         self._require_on(detector, decision)
         return Request(
-            image, detector, camera, about, deadline or self._deadline(), thresholds or self._policy.thresholds,
-            decision, self._clock(),
+            image, detector, camera, self._begun(about), deadline or self._deadline(),
+            thresholds or self._policy.thresholds, decision, self._clock(),
         )  # fmt: skip
 
     def _require_on(self, detector: str, decision: Decision) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -24,6 +24,14 @@ class RequestInfo:
 
 
 NOBODY = RequestInfo()
+
+Begun = Callable[[RequestInfo], RequestInfo]
+"""Told of each request as it begins; gives it the headers that its calls carry on."""
+
+
+def untraced(about: RequestInfo) -> RequestInfo:
+    """Where a caller's headers go on as they came."""
+    return about
 
 
 class Wishes(TypedDict, total=False):

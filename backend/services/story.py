@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ai.core.errors import BackendError, CrossfadeError, Refused
+from ai.web.tracing import trace_id
 from backend.observe.events import Outcome, RequestEnded
 from backend.services.errors import AllRefused, NoSide, NotServed, TooBusy, TooLate, code_of
 from backend.services.lanes import Barrier
@@ -83,7 +84,7 @@ class Story:
             return None
         return Offer(
             request.detector, request.camera, request.info.request_id, request.image, request.thresholds,
-            request.decision.backend, self.saw, failed, request.decision.version,
+            request.decision.backend, self.saw, failed, request.decision.version, request.info.headers,
         )  # fmt: skip
 
     def ended(
@@ -109,4 +110,5 @@ class Story:
             total_s=total_s,
             backend_s=served.backend_s if served else 0.0,
             error=str(self) or None,
+            trace_id=trace_id(request.info.headers),
         )

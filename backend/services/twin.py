@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from backend.services.request import media_type
 from backend.shadow.pairs import Offer, Saw
 from backend.sides import Side
-from backend.transports.base import Ask, Transport
+from backend.transports.base import NO_HEADERS, Ask, Transport
 
 AFTER_ALL_CALLERS = 2  # a Triton's lowest priority
 
@@ -28,11 +28,11 @@ class Twin:
         self._timeout_s = timeout_s
         self._clock = clock
 
-    async def __call__(self, side: Side, offer: Offer) -> Saw:
-        """Raises nothing but BackendError."""
+    async def __call__(self, side: Side, offer: Offer, headers: Mapping[str, str] = NO_HEADERS) -> Saw:
+        """Raises nothing but BackendError. The caller's own headers stay behind: this is no work of the caller's."""
         ask = Ask(
             offer.detector, offer.image, self._timeout_s, media_type(offer.image), f"{offer.request_id}-shadow",
-            priority=AFTER_ALL_CALLERS,
+            headers, AFTER_ALL_CALLERS,
         )  # fmt: skip
         started = self._clock()
         found = await self._transports[side].detect(ask)

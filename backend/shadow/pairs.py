@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ai.core.detections import Detections, Thresholds
 from ai.core.header import Bytes
 from backend.observe.events import Compared
 from backend.sides import Side
+from backend.transports.base import NO_HEADERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Offer:
     saw: Mapping[Side, Saw]
     failed: Mapping[Side, str]  # by side that was to serve it and did not: why
     flag_version: int | None = None  # by which it was decided; None: by no flags
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)  # what traced its request
 
 
 Again = Callable[[], Awaitable[Saw | None]]

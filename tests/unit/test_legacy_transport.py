@@ -41,6 +41,7 @@ A_CAT = {
 }
 GOOD = {"detections": [A_CAT], "image_width": 640, "image_height": 480, "inference_time_ms": 12.5}
 PROBLEM = {"Content-Type": "application/problem+json"}
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ async def test_nothing_seen_is_an_answer(side):
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 async def test_the_pictures_own_bytes_are_sent_with_type_deadline_and_trace(side, kind):
-    headers = {"TraceParent": "00-a-b-01", "Cookie": "secret", "Authorization": "secret", "B3": "x\r\ny"}
+    headers = {"TraceParent": TRACEPARENT, "Cookie": "secret", "Authorization": "secret", "B3": "x\r\ny"}
     ask = Ask("rtdetr", kind(b"RIFF picture"), 1.5, media_type="image/webp", request_id="r1", headers=headers)
     with respx.mock as router:
         router.post(f"{SERVICE}/detect").mock(return_value=httpx.Response(200, json=GOOD))
@@ -104,7 +105,7 @@ async def test_the_pictures_own_bytes_are_sent_with_type_deadline_and_trace(side
     assert sent.content == b"RIFF picture"
     assert sent.headers["content-type"] == "image/webp"
     assert 1000 < float(sent.headers["x-deadline-ms"]) <= 1500
-    assert (sent.headers["traceparent"], sent.headers["x-request-id"]) == ("00-a-b-01", "r1")
+    assert (sent.headers["traceparent"], sent.headers["x-request-id"]) == (TRACEPARENT, "r1")
     assert not {"cookie", "authorization", "b3"} & set(sent.headers)
 
 

@@ -77,8 +77,9 @@ def test_outputs_that_are_not_named_are_asked_for_as_bytes_too():
 
 
 def test_headers_are_passed_on_by_name_and_only_if_they_can_be_sent():
-    headers = {"TraceParent": "00-a", "b3": "x\ny", "cookie": "c", "X-Request-ID": "theirs"}
-    assert dict(passed_on(headers, "ours")) == {"traceparent": "00-a", "x-request-id": "ours"}
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    headers = {"TraceParent": traceparent, "b3": "x\ny", "cookie": "c", "X-Request-ID": "theirs"}
+    assert dict(passed_on(headers, "ours")) == {"traceparent": traceparent, "x-request-id": "ours"}
     assert passed_on(None, "") == ()
 
 
