@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -57,9 +58,11 @@ class Reply:
 
 
 class Caller:
-    def __init__(self, url: str, path: str = "/api/detect", image: bytes = JPEG) -> None:
+    def __init__(
+        self, url: str, path: str = "/api/detect", image: bytes = JPEG, tls: ssl.SSLContext | None = None
+    ) -> None:
         parts = urlsplit(url)
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port, self._tls = parts.hostname, parts.port, tls
         self.request = (
             f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: image/jpeg\r\n"
             f"Content-Length: {len(image)}\r\n\r\n"
@@ -79,7 +82,7 @@ class Caller:
 
     async def _exchange(self, began: float) -> Reply:
         if self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
+            self._reader, self._writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
         self._writer.write(self.request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {
@@ -161,12 +164,13 @@ async def load(
     pause_s: float = 0.03,
     patience_s: float = PATIENCE_S,
     path: str = "/api/detect",
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Load]:
     made = Load()
     going_on = True
 
     async def call(number: int) -> None:
-        caller = Caller(url, f"{path}?camera=cam-{number}")
+        caller = Caller(url, f"{path}?camera=cam-{number}", tls=tls)
         mine = made.by_caller.setdefault(number, [])
         while going_on:
             reply = await caller.ask(patience_s)
