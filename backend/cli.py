@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in _OWN_WORDS:
         sys.exit(_OWN_WORDS[words[0]](words[1:]))
-    args = _parser().parse_args(words)
+    args = parser().parse_args(words)
     command: Command = args.command
     try:
         sys.exit(command(args, read_settings()))
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="crossfade", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="crossfade COMMAND --help says more. What can be set by environment and .env: README.md",

@@ -32,7 +32,7 @@ FAILURES = (CrossfadeError, WeightsNotFound, WrongWeights)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    args = _parser().parse_args(arguments)
+    args = parser().parse_args(arguments)
     command: Callable[[argparse.Namespace, EmbeddedSettings], int] = args.command
     try:
         sys.exit(command(args, read_settings(triton_repository=args.repository)))
@@ -139,7 +139,7 @@ def _share(text: str) -> float:
 _share.__name__ = "number from 0 to 1"  # argparse shows it
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--repository", type=Path, help="the repository's folder (default: TRITON_REPOSITORY, or var/models)"
