@@ -142,6 +142,8 @@ class Settings(BaseSettings):
 
     # --- this machine -------------------------------------------------------------------------------------
     crossfade_var: Path = Path("var")  # logs, the store and whatever else is made while running
+    log_max_bytes: int = Field(10 * _MIB, ge=10_000)  # of one log of a part that `crossfade up` started …
+    log_files: int = Field(5, ge=1, le=100)  # … and how many of each, old ones too
     start_timeout_s: Seconds = 180.0
 
     @property

@@ -20,6 +20,7 @@ from backend.stack.backend_api import BackendApi, key_file, table
 from backend.stack.errors import StackError
 from backend.stack.guard import guarded
 from backend.stack.journal import Journal
+from backend.stack.log_keeper import overgrown
 from backend.stack.parts import Part
 from backend.stack.plan import first_values, require_local_services, why_no_triton
 from backend.stack.processes import Running
@@ -170,16 +171,29 @@ class PartStatus:
 
 def _status(args: argparse.Namespace, settings: Settings) -> int:
     running = Journal(settings.crossfade_var).known()
-    found = [PartStatus.of(part, running) for part in parts(settings)]
+    wanted = parts(settings)
+    found = [PartStatus.of(part, running) for part in wanted]
     rollout = _rollout(settings)
     well = all(one.pid is not None and one.well for one in found)
     if args.json:
-        tell_document({"well": well, "parts": [asdict(one) for one in found], "rollout": rollout})
+        logs_grow = [str(log) for log in overgrown(wanted)]
+        tell_document(
+            {
+                "well": well,
+                "parts": [asdict(one) for one in found],
+                "rollout": rollout,
+                "logs_grow": logs_grow,
+            }
+        )
         return 0 if well else 1
     for one in found:
         tell(one.line)
     if rollout is not None:
         tell(_rollout_line(rollout))
+    for log in overgrown(wanted):
+        tell(
+            f"logs     {log} is over twice LOG_MAX_BYTES: nobody cuts it; `crossfade down` and `up` mend that"
+        )
     return 0 if well else 1
 
 

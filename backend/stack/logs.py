@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from backend.stack.parts import Part
-from backend.stack.processes import tail
+from backend.stack.processes import last_lines
+from backend.stack.rotation import kept
 
 Tell = Callable[[str], None]
 _POLL_S = 0.2
@@ -20,7 +21,7 @@ _POLL_S = 0.2
 def show(parts: Iterable[Part], lines: int, tell: Tell) -> None:
     for name, log in _logs_of(parts):
         if log.exists() and lines:
-            for line in tail(log, lines).splitlines():
+            for line in last_lines(log, lines).splitlines():
                 tell(f"{name} | {line}")
 
 
@@ -54,6 +55,9 @@ class Followed:
         if self._was_replaced():
             text += self._rest()  # what was written between the look and the replacement
             self._close()
+        elif self._was_cut():
+            text += self._copied_aside()
+            self._close()
         if self._file is None:
             self._file = self._opened()
             text += self._rest()
@@ -64,14 +68,19 @@ class Followed:
         return self._file.read() if self._file is not None else b""
 
     def _was_replaced(self) -> bool:
-        """Another file has its name, or it was cut short."""
-        if self._file is None:
-            return False
+        return self._file is not None and self.path.exists() and not _same(self._file, self.path)
+
+    def _was_cut(self) -> bool:
+        return self._file is not None and os.fstat(self._file.fileno()).st_size < self._file.tell()
+
+    def _copied_aside(self) -> bytes:
+        """What was written behind the last look, out of the copy: the same bytes stand there at the same places."""
         try:
-            now = self.path.stat()
+            with kept(self.path, 1).open("rb") as copy:
+                copy.seek(self._file.tell() if self._file is not None else 0)
+                return copy.read()
         except OSError:
-            return False  # between two files
-        return not _same(self._file, self.path) or now.st_size < self._file.tell()
+            return b""
 
     def _opened(self) -> IO[bytes] | None:
         with suppress(OSError):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend.stack.rotation import LogBounds
+
 SIDES, FRONT = 0, 1  # stages: the backend starts when there is somebody to ask, and ends first
 
 
@@ -28,6 +30,7 @@ class Part:
     more_logs: tuple[Path, ...] = ()
     words: Sequence[str] = ()  # that the module is called with
     prepare: Sequence[str] = ()  # a module and its words, run to their end before it starts
+    log_bounds: LogBounds | None = None  # None: it grows
     patience_s: float = 35.0  # to answer what is in flight once it is asked to end
     stage: int = SIDES
 

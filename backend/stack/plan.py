@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from backend.settings import Settings, whole_environment
 from backend.stack import health
 from backend.stack.errors import StackError
 from backend.stack.parts import FRONT, Part
+from backend.stack.rotation import LogBounds
 
 BACKEND, TRITON = "backend", "triton"
 FIRST_VALUES = {"triton_enabled": "true", "triton_traffic_fraction": "0.1", "triton_shadow_fraction": "0.1"}
@@ -33,11 +35,13 @@ _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 def parts_of(settings: Settings, embedded: EmbeddedSettings) -> tuple[Part, ...]:
     """In the order in which a reader expects them; the stages say in which they start."""
     place = triton_ports(settings, embedded) if why_no_triton(settings) is None else None
-    return (
+    bounds = LogBounds(settings.log_max_bytes, settings.log_files)
+    found = (
         *(_service(name, url, settings) for name, url in settings.legacy_urls.items() if settings.legacy_enabled),
         *([_triton(place, settings)] if place else []),
         _backend(settings, place),
     )  # fmt: skip
+    return tuple(replace(part, log_bounds=bounds) for part in found)
 
 
 def require_local_services(settings: Settings) -> None:

@@ -11,10 +11,11 @@ from threading import Timer
 
 from backend.stack.errors import StackError
 from backend.stack.journal import Journal
+from backend.stack.log_keeper import keep_logs
 from backend.stack.parts import Part
 from backend.stack.plan import command_of
 from backend.stack.ports import holder_of, why_not_free, words_of
-from backend.stack.processes import Running, reap, spawn, tail
+from backend.stack.processes import Running, last_words, reap, spawn, tail
 from backend.stack.signals import held
 
 Tell = Callable[[str], None]
@@ -52,6 +53,7 @@ class Start:
             except BaseException:
                 self._journal.end(self._running, tell=lambda _: None)
                 raise
+            keep_logs(self._parts, self._running)
         return self._running
 
     def _bring_up(self) -> None:
@@ -119,7 +121,7 @@ class Start:
         for one in self._running:
             reap(one.pid)
             if not one.alive:
-                raise StackError(f"{one.name} could not start: {tail(one.log, lines=3)}")
+                raise StackError(f"{one.name} could not start: {last_words(one, lines=3)}")
 
     def _remind(self, waiting: Sequence[Part], began: float) -> None:
         for part in waiting:
@@ -163,7 +165,7 @@ def watch(journal: Journal, running: Sequence[Running]) -> None:
             if not one.alive:
                 if journal.is_ending:
                     return
-                raise StackError(f"{one.name} ended by itself; its log is {one.log}:\n{tail(one.log)}")
+                raise StackError(f"{one.name} ended by itself; its log is {one.log}:\n{last_words(one)}")
         time.sleep(_POLL_S)
 
 

@@ -1,0 +1,292 @@
+"""Logs of a bounded size: nothing torn, next to nothing lost, and nobody waits for whoever keeps them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ai.triton.embedded.settings import read_settings as read_embedded
+from backend.settings import read_settings
+from backend.stack import rotation
+from backend.stack.journal import Journal
+from backend.stack.log_keeper import keep_logs, overgrown
+from backend.stack.logs import Followed, show
+from backend.stack.plan import parts_of
+from backend.stack.processes import Running, end, last_words, spawn
+from backend.stack.rotation import LogBounds, begin_anew, kept, rotate
+from backend.stack.running import born
+from backend.stack.starting import Start
+from tests.log_writer import line_of
+from tests.stack_parts import part
+
+SMALL = LogBounds(max_bytes=100, files=3)
+PATIENCE_S = 30.0
+LOSS = 0.01  # of the lines, at thousands a second and a cut for each hundred: as no backend's log is cut
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "one.log"
+
+
+def until(holds) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def written(log: Path) -> list[str]:
+    """Oldest first."""
+    older = sorted(log.parent.glob(f"{log.name}.*"), key=lambda path: -int(path.suffix[1:]))
+    return [line for path in (*older, log) for line in path.read_text().splitlines()]
+
+
+class TestRotate:
+    def test_one_that_fits_is_left_alone(self, log):
+        log.write_text("x" * SMALL.max_bytes)
+        assert not rotate(log, SMALL)
+        assert [path.name for path in log.parent.iterdir()] == ["one.log"]
+
+    def test_its_text_moves_on_by_one_and_the_oldest_goes(self, log):
+        for text in "abcde":
+            log.write_text(text * 200 + "\n")
+            assert rotate(log, SMALL)
+        assert [path.read_text()[:1] for path in (kept(log, 1), kept(log, 2))] == ["e", "d"]
+        assert sorted(path.name for path in log.parent.iterdir()) == ["one.log", "one.log.1", "one.log.2"]
+        assert log.stat().st_size == 0
+
+    def test_whoever_writes_goes_on_in_the_same_file_at_its_beginning(self, log):
+        with log.open("ab", buffering=0) as output:
+            output.write(b"before\n" * 100)
+            rotate(log, SMALL)
+            output.write(b"after\n")
+        assert log.read_bytes() == b"after\n"
+
+    def test_a_line_that_is_half_written_is_waited_for(self, log):
+        with log.open("ab", buffering=0) as output:
+            output.write(b"whole\n" * 100 + b"ha")
+            rotate(log, SMALL, sleep=lambda _: output.write(b"lf\n") and None)
+        assert written(log) == ["whole"] * 100 + ["half"]
+
+    def test_a_line_that_never_ends_is_not_waited_for_for_ever(self, log):
+        log.write_bytes(b"whole\n" * 100 + b"ha")
+        waits: list[float] = []
+        assert rotate(log, SMALL, sleep=waits.append)
+        assert len(waits) == rotation.LINE_TRIES
+        assert written(log)[-1] == "ha"
+
+    def test_with_one_file_nothing_older_is_kept(self, log):
+        log.write_text("x" * 200)
+        assert rotate(log, LogBounds(100, 1))
+        assert [path.name for path in log.parent.iterdir()] == ["one.log"]
+
+    def test_on_a_full_disk_the_lines_stay_until_they_are_twice_too_many(self, log, monkeypatch):
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "no space left")
+
+        monkeypatch.setattr(shutil, "copyfileobj", full)
+        log.write_text("x" * 150)
+        with pytest.raises(OSError, match="no space left"):
+            rotate(log, SMALL)
+        assert (log.stat().st_size, list(log.parent.iterdir())) == (150, [log])
+        log.write_text("x" * 201)
+        assert rotate(log, SMALL)
+        assert log.stat().st_size == 0
+
+    def test_the_oldest_goes_before_the_copy_is_made(self, log, monkeypatch):
+        """Its room is the copy's."""
+        copying = shutil.copyfileobj
+        seen: list[list[str]] = []
+
+        def copy(*files: object) -> None:
+            seen.append(sorted(path.name for path in log.parent.glob("*.[0-9]")))
+            copying(*files)  # type: ignore[arg-type]
+
+        for path in (kept(log, 1), kept(log, 2)):
+            path.write_text("old")
+        monkeypatch.setattr(shutil, "copyfileobj", copy)
+        log.write_text("x" * 150 + "\n")
+        rotate(log, SMALL)
+        assert seen[0] == ["one.log.1"]
+
+    @pytest.mark.parametrize("files", [1, 2, 4])
+    def test_a_new_run_keeps_as_many_of_the_runs_before(self, log, files):
+        for run in range(6):
+            begin_anew(log, files - 1)
+            log.write_text(f"run {run}\n")
+        assert written(log) == [f"run {run}" for run in range(6 - files, 6)]
+
+
+class TestWriters:
+    @pytest.mark.parametrize("processes", [1, 3])
+    def test_what_real_processes_write_meanwhile_is_whole_in_order_and_nearly_complete(self, log, processes):
+        lines = 6_000 // processes
+        with log.open("ab") as output:
+            writer = subprocess.Popen(
+                [sys.executable, "-m", "tests.log_writer", "w", str(lines), str(processes)], stdout=output
+            )
+        cuts = 0
+        while writer.poll() is None:
+            cuts += rotate(log, LogBounds(20_000, 100))
+            time.sleep(0.01)
+        assert writer.returncode == 0
+        assert cuts > 5
+        found = written(log)
+        for name in (f"w{index}" for index in range(processes)):
+            own = [line for line in found if line.startswith(f"{name} ")]
+            assert set(own) <= {line_of(name, number) for number in range(lines)}  # none is torn
+            assert own == sorted(set(own))  # none twice, all in order
+            assert len(own) >= lines * (1 - LOSS)
+        assert {line[:1] for line in found} == {"w"}
+
+    def test_a_log_that_is_not_opened_for_appending_would_get_a_hole(self, log):
+        """The control: the parts' logs are opened so that whoever cuts them leaves none."""
+        with log.open("wb", buffering=0) as output:
+            output.write(b"before\n" * 100)
+            rotate(log, SMALL)
+            output.write(b"after\n")
+        assert log.read_bytes().startswith(b"\0")
+
+
+class TestKeeper:
+    @pytest.fixture
+    def running(self, tmp_path):
+        started: list[Running] = []
+
+        def begin(name: str, **variables: str) -> Running:
+            one = replace(part(tmp_path, name, **variables), log_bounds=LogBounds(5_000, 3))
+            started.append(spawn(one, os.environ))
+            until(lambda: one.look().well)
+            return started[-1]
+
+        yield begin
+        end(started, tell=lambda _: None)
+
+    def kept_of(self, tmp_path: Path, *running: Running) -> int:
+        parts = [replace(part(tmp_path, one.name), log_bounds=LogBounds(5_000, 3)) for one in running]
+        keeper = keep_logs(parts, running, look_s=0.02)
+        assert keeper is not None
+        return keeper
+
+    def say(self, one: Running, lines: int = 200) -> None:
+        """As the part itself would: through the file that it was born with."""
+        with Path(f"/proc/{one.pid}/fd/1").open("ab", buffering=0) as output:
+            for number in range(lines):
+                output.write(f"{line_of(one.name, number)}\n".encode())
+
+    def test_it_cuts_the_logs_while_parts_run_and_ends_with_the_last_of_them(self, tmp_path, running):
+        one, two = running("one"), running("two")
+        keeper = self.kept_of(tmp_path, one, two)
+        for each in (one, two):
+            self.say(each)
+            until(lambda log=Path(each.log): log.stat().st_size <= 5_000 and kept(log, 1).exists())
+        end([one], tell=lambda _: None)
+        self.say(two)
+        until(lambda: Path(two.log).stat().st_size <= 5_000)
+        assert born(keeper)
+        end([two], tell=lambda _: None)
+        os.waitpid(keeper, 0)
+
+    def test_it_may_be_killed_and_no_part_notices_but_the_status_does(self, tmp_path, running):
+        one = running("one")
+        keeper = self.kept_of(tmp_path, one)
+        os.kill(keeper, signal.SIGKILL)
+        os.waitpid(keeper, 0)
+        bounded = [replace(part(tmp_path, "one"), log_bounds=LogBounds(5_000, 3))]
+        assert overgrown(bounded) == []
+        self.say(one, 1000)
+        assert one.alive
+        assert overgrown(bounded) == [Path(one.log)]
+        again = self.kept_of(tmp_path, one)
+        until(lambda: overgrown(bounded) == [])
+        end([one], tell=lambda _: None)
+        os.waitpid(again, 0)
+
+    def test_what_a_killed_part_left_behind_is_kept_on(self, tmp_path, running):
+        """Workers whose parent was killed write on into its log."""
+        one = running("one", CHILD="yes")
+        keeper = self.kept_of(tmp_path, one)
+        (child,) = [pid for pid in one.members if pid != one.pid]
+        os.kill(one.pid, signal.SIGKILL)
+        os.waitpid(one.pid, 0)
+        with Path(f"/proc/{child}/fd/1").open("ab", buffering=0) as output:
+            output.write(b"a worker says on\n" * 1000)
+        until(lambda: Path(one.log).stat().st_size == 0)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(keeper, 0)
+
+    def test_parts_without_a_bound_need_no_keeper(self, tmp_path):
+        assert keep_logs([part(tmp_path, "one")], []) is None
+
+    def test_it_is_small(self):
+        """It runs as long as the stack does: nothing of the backend's libraries is in it."""
+        asked = "import sys, backend.stack.log_keeper; print({'httpx', 'pydantic', 'numpy'} & {*sys.modules})"
+        assert subprocess.check_output([sys.executable, "-c", asked], text=True) == "set()\n"
+
+    def test_every_part_of_crossfade_up_has_a_bound_and_triton_s_own_log_is_triton_s(
+        self, monkeypatch, tmp_path
+    ):
+        monkeypatch.setenv("LOG_MAX_BYTES", "20000")
+        monkeypatch.setenv("LOG_FILES", "2")
+        parts = parts_of(read_settings(), read_embedded())
+        assert {one.log_bounds for one in parts} == {LogBounds(20_000, 2)}
+        assert [one.more_logs for one in parts if one.name == "backend"] == [()]
+
+
+class TestReaders:
+    def test_a_follower_misses_nothing_that_was_written_before_the_cut_and_tells_nothing_twice(self, log):
+        log.write_text("old\n" * 100)
+        followed = Followed("one", log)
+        with log.open("ab", buffering=0) as output:
+            output.write(b"seen\n")
+            assert followed.news() == ["seen"]
+            output.write(b"before the cut\n")
+            rotate(log, SMALL)
+            output.write(b"after\n")
+            assert followed.news() == ["before the cut", "after"]
+            output.write(b"more\n")
+        assert followed.news() == ["more"]
+
+    def test_the_last_lines_go_on_into_the_older_file(self, tmp_path):
+        one = part(tmp_path, "one")
+        one.log.parent.mkdir()
+        one.log.write_text("".join(f"{number:03}\n" for number in range(100)))
+        rotate(one.log, SMALL)
+        with one.log.open("a") as file:
+            file.write("100\n")
+        told: list[str] = []
+        show([one], 3, told.append)
+        assert told == ["one | 098", "one | 099", "one | 100"]
+
+    def test_why_a_part_ended_is_told_though_its_log_was_just_cut_but_never_by_an_earlier_run(self, tmp_path):
+        log = tmp_path / "one.log"
+        now = Running("one", "", os.getpid(), born(os.getpid()), str(log), 1.0, 0, 0)
+        kept(log, 1).write_text("an earlier run fell\n")
+        os.utime(kept(log, 1), (now.began_at - 60, now.began_at - 60))
+        log.write_text("this one began\n")
+        assert last_words(now) == "this one began"
+        log.write_text("it has no picture\n" * 20)
+        rotate(log, SMALL)
+        assert last_words(now, 1) == "it has no picture"
+
+
+def test_a_stack_that_is_started_has_its_logs_kept(tmp_path, monkeypatch):
+    """`crossfade up` as far as it concerns logs: Start starts a keeper for the parts that it started."""
+    begun: list[list[str]] = []
+    monkeypatch.setattr(
+        "backend.stack.starting.keep_logs", lambda _, running: begun.append([one.name for one in running])
+    )
+    journal = Journal(tmp_path)
+    running = Start([part(tmp_path, "one")], journal, os.environ, 20.0, lambda _: None).run()
+    journal.end(running, tell=lambda _: None)
+    assert begun == [["one"]]
