@@ -21,7 +21,16 @@ Outcome = Literal["ok", "refused", "unavailable", "busy", "late", "gone", "faile
 BreakerState = Literal["closed", "open", "half_open"]
 
 
+ChangeKind = Literal["ramp", "rollback", "hand", "environment"]
+"""a ramp moved · everything or one detector went back to legacy · a person · a variable"""
+
 Verdict = Literal["same", "different", "triton_failed", "legacy_failed"]
+AttemptCode = Literal[
+    "ok", "unavailable", "overloaded", "deadline_exceeded", "server_error", "model_not_found", "invalid_model_output",
+    "refused", "cancelled",
+]  # fmt: skip
+ShedReason = Literal["full", "share", "pace"]
+"""no place left · this camera has its share · it would be too late"""
 Light = Literal["day", "infrared"]
 DropReason = Literal[
     "queue_full",  # too many wait for their comparison …
@@ -70,9 +79,7 @@ class FellBack:
 @dataclass(frozen=True, slots=True)
 class Shed:
     backend: Side
-    reason: Literal[
-        "full", "share", "pace"
-    ]  # no place left · this camera has its share · it would be too late
+    reason: ShedReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,15 @@ class BreakerMoved:
     detector: str
     backend: Side
     to: BreakerState
+
+
+@dataclass(frozen=True, slots=True)
+class SideReady:
+    """Whether callers would be served by this side now, told again and again."""
+
+    detector: str
+    backend: Side
+    ready: bool | None  # it has answered and its breaker is closed; None: the flags lead nobody to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +121,13 @@ class FlagsSeen:
     stale: bool
     asked: Mapping[str, float]  # by detector: what the state says
     effective: Mapping[str, float]  # by detector: what is done, kill switch, staleness and quotas considered
+
+
+@dataclass(frozen=True, slots=True)
+class FlagsChanged:
+    """This worker has made a change of the flags; the others only see it."""
+
+    kind: ChangeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +197,34 @@ class RampStepped:
     step: int
 
 
+@dataclass(frozen=True, slots=True)
+class RampStands:
+    """Where a ramp is on its way, as every worker sees it."""
+
+    detector: str
+    running: bool  # from its start to its last promotion, paused or not
+    step_at: float  # unix seconds; when the evidence of this step was begun
+
+
+@dataclass(frozen=True, slots=True)
+class RampWaits:
+    """Told by the worker that leads, at each look."""
+
+    detector: str
+    for_a_person: bool  # neither time nor traffic would bring it further
+
+
+@dataclass(frozen=True, slots=True)
+class RampRolledBack:
+    """By itself."""
+
+    detector: str
+
+
 Event = (
-    Attempted | Retried | RetryBudgetExhausted | FellBack | Shed | InFlight | BreakerMoved | HeadroomMeasured
-    | FlagsSeen | RequestEnded | Compared | ShadowDropped | DisagreementMeasured | RampStepped
+    Attempted | Retried | RetryBudgetExhausted | FellBack | Shed | InFlight | BreakerMoved | SideReady
+    | HeadroomMeasured | FlagsSeen | FlagsChanged | RequestEnded | Compared | ShadowDropped | DisagreementMeasured
+    | RampStepped | RampStands | RampWaits | RampRolledBack
 )  # fmt: skip
 Observer = Callable[[Event], None]
 

@@ -1,14 +1,16 @@
-"""A metric's children by their labels' values, and what may be such a value: never anything a caller wrote."""
+"""Makes metrics, with their children by their labels' values, and says what may be such a value: never anything a
+caller wrote."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 M = TypeVar("M", Counter, Gauge, Histogram)
+GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
 
 OTHER = "other"
 MAX_CHILDREN = 256  # of one metric; today's words make 63 at most
@@ -42,3 +44,28 @@ class Children(Generic[M]):
     def _allows(self, label: str, value: str) -> bool:
         """A detector by its name, anything else by its form: the words that our own code uses."""
         return value in self._detectors if label == _DETECTOR else _WORD.fullmatch(value) is not None
+
+
+class Maker:
+    def __init__(self, registry: CollectorRegistry, detectors: Collection[str]) -> None:
+        self._registry = registry
+        self._detectors = detectors
+
+    def counter(self, name: str, meaning: str, *labels: str) -> Children[Counter]:
+        return Children(Counter(name, meaning, labels, registry=self._registry), labels, self._detectors)
+
+    def histogram(
+        self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str
+    ) -> Children[Histogram]:
+        metric = Histogram(name, meaning, labels, buckets=buckets, registry=self._registry)
+        return Children(metric, labels, self._detectors)
+
+    def gauge(self, name: str, meaning: str, mode: GaugeMode, *labels: str) -> Children[Gauge]:
+        metric = Gauge(name, meaning, labels, registry=self._registry, multiprocess_mode=mode)
+        return Children(metric, labels, self._detectors)
+
+    def lone_counter(self, name: str, meaning: str) -> Counter:
+        return Counter(name, meaning, registry=self._registry)
+
+    def lone_gauge(self, name: str, meaning: str, mode: GaugeMode) -> Gauge:
+        return Gauge(name, meaning, registry=self._registry, multiprocess_mode=mode)

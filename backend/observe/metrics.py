@@ -7,45 +7,51 @@ worker shows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )  # fmt: skip
 
 from backend.observe.events import (
+    AttemptCode,
     Attempted,
     BreakerMoved,
     BreakerState,
+    ChangeKind,
     Compared,
     DisagreementMeasured,
     DropReason,
     Event,
     FellBack,
+    FlagsChanged,
     FlagsSeen,
     HeadroomMeasured,
     InFlight,
     Outcome,
+    RampRolledBack,
+    RampStands,
     RampStepped,
+    RampWaits,
     RequestEnded,
     Retried,
     RetryBudgetExhausted,
     ShadowDropped,
     Shed,
+    ShedReason,
+    SideReady,
     Verdict,
 )  # fmt: skip
-from backend.observe.labels import Children
+from backend.observe.labels import Maker
 from backend.observe.sharing import forget_the_dead, shared
 from backend.settings import DETECTORS
-from backend.sides import SIDES
+from backend.sides import SIDES, Side
 
 NOBODY: Final = "none"  # the backend of a request that no side served
 
@@ -57,8 +63,6 @@ DURATION_BUCKETS_S = (
 )  # fmt: skip
 DELTA_BUCKETS_S = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, 0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 IOU_BUCKETS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 1)
-
-GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
 
 
 class Metrics:
@@ -73,8 +77,10 @@ class Metrics:
         self._scraped = self._registry if directory is None else shared(directory)
         if directory is None:  # of several workers it would show whichever happened to be scraped
             ProcessCollector(registry=self._registry)
+        self._new = Maker(self._registry, detectors)
         self._make_serving()
         self._make_rollout()
+        self._make_ramp()
         self._make_shadow()
         self._begin_at_zero()
         self._listeners = self._by_type()
@@ -89,86 +95,110 @@ class Metrics:
         return generate_latest(self._scraped)
 
     def _make_serving(self) -> None:
-        self._requests = self._counter(
+        self._requests = self._new.counter(
             "detector_requests", "Images of callers, by who served them and what became of them",
             "detector", "backend", "outcome",
         )  # fmt: skip
-        self._durations = self._histogram(
+        self._durations = self._new.histogram(
             "detector_request_duration_seconds", "From a request's start to its end, fallback included",
             DURATION_BUCKETS_S, "detector", "backend",
         )  # fmt: skip
-        self._attempts = self._counter(
+        self._attempts = self._new.counter(
             "detector_attempts", "Calls of one side, probes included, by how they ended",
             "detector", "backend", "code",
         )  # fmt: skip
-        self._fallbacks = self._counter(
+        self._fallbacks = self._new.counter(
             "detector_fallbacks", "Requests that went on to another side", "detector", "from", "to", "reason"
         )
-        self._retries = self._lone_counter("detector_retries", "Second calls of the same side")
-        self._budget_exhausted = self._lone_counter(
+        self._retries = self._new.lone_counter("detector_retries", "Second calls of the same side")
+        self._budget_exhausted = self._new.lone_counter(
             "detector_retry_budget_exhausted", "Retries that the retry budget did not allow"
         )
-        self._breakers = self._gauge(
+        self._breakers = self._new.gauge(
             "detector_breaker_state", "0 closed, 1 half open, 2 open; the worst of all workers", "livemax",
             "detector", "backend",
         )  # fmt: skip
-        self._transitions = self._counter(
+        self._transitions = self._new.counter(
             "detector_breaker_transitions", "Moves of a breaker, in all workers", "detector", "backend", "to"
         )
-        self._in_flight = self._gauge(
+        self._in_flight = self._new.gauge(
             "detector_inflight",
             "Calls under way, abandoned ones included; of all workers",
             "livesum",
             "backend",
         )
-        self._shed = self._counter("detector_shed", "Requests refused because a side is full", "reason")
-        self._headroom = self._gauge(
+        self._shed = self._new.counter("detector_shed", "Requests refused because a side is full", "reason")
+        self._ready = self._new.gauge(
+            "detector_ready",
+            "1 while a side serves callers, 0 while it cannot, NaN while the flags lead nobody to it; the least of"
+            " all workers",
+            "livemin", "detector", "backend",
+        )  # fmt: skip
+        self._headroom = self._new.gauge(
             "detector_fallback_headroom_ratio",
             "What legacy could carry over what is asked; the least of all workers", "livemin", "detector",
         )  # fmt: skip
 
     def _make_rollout(self) -> None:
-        self._enabled = self._lone_gauge("rollout_enabled", "1 while any worker may touch Triton", "livemax")
-        self._fraction = self._gauge(
+        self._enabled = self._new.lone_gauge(
+            "rollout_enabled", "1 while any worker may touch Triton", "livemax"
+        )
+        self._fraction = self._new.gauge(
             "rollout_fraction", "The share of requests that was asked for", "livemostrecent", "detector"
         )
-        self._effective = self._gauge(
+        self._effective = self._new.gauge(
             "rollout_effective_fraction",
             "The share in force; the greatest of all workers",
             "livemax",
             "detector",
         )
-        self._version = self._lone_gauge(
+        self._version = self._new.lone_gauge(
             "rollout_flag_version", "Of the state; of the worker that lags most", "livemin"
         )
-        self._stale = self._lone_gauge(
+        self._stale = self._new.lone_gauge(
             "rollout_stale", "1 while any worker cannot read the flags' source", "livemax"
         )
-        self._ramp_step = self._gauge(
+        self._changes = self._new.counter("rollout_changes", "Changes of the flags, by who made them", "kind")
+
+    def _make_ramp(self) -> None:
+        self._ramp_step = self._new.gauge(
             "rollout_ramp_step", "The step that the ramp is at", "livemostrecent", "detector"
+        )
+        self._ramp_running = self._new.gauge(
+            "rollout_ramp_running", "1 from a ramp's start to its last promotion", "livemax", "detector"
+        )
+        self._ramp_paused = self._new.gauge(
+            "rollout_ramp_paused", "1 while a ramp waits for a person", "livemax", "detector"
+        )
+        self._ramp_step_started = self._new.gauge(
+            "rollout_ramp_step_started_timestamp_seconds", "When the evidence of the present step was begun",
+            "livemax", "detector",
+        )  # fmt: skip
+        self._ramp_rollbacks = self._new.counter(
+            "rollout_ramp_rollbacks", "Ramps that rolled back by themselves", "detector"
         )
 
     def _make_shadow(self) -> None:
-        self._comparisons = self._counter(
+        self._comparisons = self._new.counter(
             "shadow_comparisons",
             "Requests chosen for a comparison, by what came of it",
             "detector",
             "verdict",
         )
-        self._shadow_dropped = self._counter(
+        self._shadow_dropped = self._new.counter(
             "shadow_dropped", "Requests chosen for a comparison that had none", "reason"
         )
-        self._disagreement = self._gauge(
-            "shadow_disagreement_ratio", "Triton against legacy, less legacy against itself", "livemostrecent",
+        self._disagreement = self._new.gauge(
+            "shadow_disagreement_ratio", "The share of a step's comparisons in which Triton differed or failed", "livemostrecent",
             "detector",
         )  # fmt: skip
-        self._latency_delta = self._histogram(
+        self._latency_delta = self._new.histogram(
             "shadow_latency_delta_seconds",
             "Triton's time less legacy's, on one picture",
             DELTA_BUCKETS_S,
             "detector",
         )
-        self._iou = self._histogram(
+        self._iou = self._new.histogram(
             "shadow_match_iou", "Mean overlap of the boxes that both sides found", IOU_BUCKETS, "detector"
         )
 
@@ -176,19 +206,29 @@ class Metrics:
         """What alerts ask of: the first of a series that did not exist is no increase to Prometheus."""
         for detector in self._detectors:
             for side in SIDES:
-                self._requests.of(detector, side, "ok")
-                self._breakers.of(detector, side).set(BREAKER_STATES["closed"])
-                for state in BREAKER_STATES:
-                    self._transitions.of(detector, side, state)
+                self._begin_side(detector, side)
             for outcome in get_args(Outcome):
                 if outcome != "ok":
                     self._requests.of(detector, NOBODY, outcome)
             for verdict in get_args(Verdict):
                 self._comparisons.of(detector, verdict)
-        for reason in get_args(DropReason):
-            self._shadow_dropped.of(reason)
+            self._ramp_rollbacks.of(detector)
         for side in SIDES:
             self._in_flight.of(side).set(0)
+        for kind in get_args(ChangeKind):
+            self._changes.of(kind)
+        for place in get_args(ShedReason):
+            self._shed.of(place)
+        for reason in get_args(DropReason):
+            self._shadow_dropped.of(reason)
+
+    def _begin_side(self, detector: str, side: Side) -> None:
+        self._requests.of(detector, side, "ok")
+        self._breakers.of(detector, side).set(BREAKER_STATES["closed"])
+        for state in BREAKER_STATES:
+            self._transitions.of(detector, side, state)
+        for code in get_args(AttemptCode):
+            self._attempts.of(detector, side, code)
 
     def _by_type(self) -> Mapping[type[Event], Callable[[Any], None]]:
         return {
@@ -200,9 +240,14 @@ class Metrics:
             RetryBudgetExhausted: lambda _: self._budget_exhausted.inc(),
             Shed: lambda event: self._shed.of(event.reason).inc(),
             BreakerMoved: self._breaker_moved,
+            SideReady: self._side_ready,
             HeadroomMeasured: lambda event: self._headroom.of(event.detector).set(event.ratio),
             FlagsSeen: self._flags_seen,
+            FlagsChanged: lambda event: self._changes.of(event.kind).inc(),
             RampStepped: lambda event: self._ramp_step.of(event.detector).set(event.step),
+            RampStands: self._ramp_stands,
+            RampWaits: lambda event: self._ramp_paused.of(event.detector).set(event.for_a_person),
+            RampRolledBack: lambda event: self._ramp_rollbacks.of(event.detector).inc(),
             Compared: self._compared,
             ShadowDropped: lambda event: self._shadow_dropped.of(event.reason).inc(),
             DisagreementMeasured: lambda event: self._disagreement.of(event.detector).set(event.ratio),
@@ -226,6 +271,13 @@ class Metrics:
         self._breakers.of(event.detector, event.backend).set(BREAKER_STATES[event.to])
         self._transitions.of(event.detector, event.backend, event.to).inc()
 
+    def _side_ready(self, event: SideReady) -> None:
+        self._ready.of(event.detector, event.backend).set(math.nan if event.ready is None else event.ready)
+
+    def _ramp_stands(self, event: RampStands) -> None:
+        self._ramp_running.of(event.detector).set(event.running)
+        self._ramp_step_started.of(event.detector).set(event.step_at)
+
     def _flags_seen(self, event: FlagsSeen) -> None:
         self._enabled.set(event.enabled)
         self._version.set(event.version)
@@ -241,22 +293,3 @@ class Metrics:
             self._latency_delta.of(event.detector).observe(event.latency_delta_s)
         if event.mean_iou is not None:
             self._iou.of(event.detector).observe(event.mean_iou)
-
-    def _counter(self, name: str, meaning: str, *labels: str) -> Children[Counter]:
-        return Children(Counter(name, meaning, labels, registry=self._registry), labels, self._detectors)
-
-    def _histogram(
-        self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str
-    ) -> Children[Histogram]:
-        metric = Histogram(name, meaning, labels, buckets=buckets, registry=self._registry)
-        return Children(metric, labels, self._detectors)
-
-    def _gauge(self, name: str, meaning: str, mode: GaugeMode, *labels: str) -> Children[Gauge]:
-        metric = Gauge(name, meaning, labels, registry=self._registry, multiprocess_mode=mode)
-        return Children(metric, labels, self._detectors)
-
-    def _lone_counter(self, name: str, meaning: str) -> Counter:
-        return Counter(name, meaning, registry=self._registry)
-
-    def _lone_gauge(self, name: str, meaning: str, mode: GaugeMode) -> Gauge:
-        return Gauge(name, meaning, registry=self._registry, multiprocess_mode=mode)

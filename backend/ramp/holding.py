@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ai.triton.comparing.certificate import Standing
 from backend.ramp.figures import Policy, counted_of
@@ -60,6 +60,17 @@ def waits_outside(ramp: Ramp, version: str, conditions: Conditions, policy: Poli
     if not ramp.forced:
         yield from _certificate(version, conditions)
         yield from _headroom(conditions.headroom, policy.headroom)
+
+
+def waits_for_a_person(
+    ramp: Ramp, waits: tuple[str, ...], version: str, conditions: Conditions, policy: Policy
+) -> bool:
+    """Paused, or of all that is waited for neither time nor traffic would bring anything."""
+    lasting = {
+        *waits_outside(ramp, version, replace(conditions, frozen=""), policy),
+        no_way_back(ramp, conditions),
+    }
+    return bool(ramp.paused) or (bool(waits) and lasting.issuperset(waits))
 
 
 def waits_for_evidence(

@@ -17,14 +17,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ai.triton.comparing.certificate import Standing
-from backend.observe.events import DisagreementMeasured, Observer, RampStepped
+from backend.observe.events import ChangeKind, Observer, RampRolledBack
 from backend.ramp.certificates import Certificates
 from backend.ramp.deciding import Decided, Situation, decide
 from backend.ramp.figures import Policy, compact
 from backend.ramp.freezing import Freeze
-from backend.ramp.holding import Conditions
+from backend.ramp.holding import Conditions, waits_for_a_person
 from backend.ramp.looks import Look, look_record
 from backend.ramp.noted import Noted, noted_record
+from backend.ramp.telling import Telling
 from backend.rollout.books import Counts
 from backend.rollout.control import LostUpdate, NotPossible, Rollout, StoreAway
 from backend.rollout.ramps import Ramp, book_of
@@ -66,8 +67,8 @@ class Pilot:
         self._headroom = headroom
         self._worker_id = worker_id
         self._observe = observe
+        self._telling = Telling(observe)
         self._noted: dict[str, Noted] = {}  # should the store lose it with the books
-        self._steps: dict[str, int] = {}  # as they were told
         self._kept: tuple[str, ...] | None = None  # the books that were not forgotten
         self._complained = ""
 
@@ -93,9 +94,12 @@ class Pilot:
         state = view.state
         if state is None or view.stale:
             return
-        self._tell_steps(state)
-        is_on = any(ramp.is_on for ramp in state.ramps.values())
-        if not is_on or not await self._rollout.ask(self._lead):
+        self._telling.stands(state)
+        led = {detector for detector, ramp in state.ramps.items() if ramp.is_on}
+        if led and not await self._rollout.ask(self._lead):
+            led = set()
+        self._telling.leads(led)
+        if not led:
             return
         await self._forget_books(state)
         for detector, ramp in state.ramps.items():
@@ -122,7 +126,8 @@ class Pilot:
         if not await self._rollout.ask(lambda store: self._keep(store, decided)):
             return True
         self._noted[detector] = decided.noted
-        self._tell_disagreement(detector, found.counts)
+        self._telling.disagreement(detector, found.counts)
+        self._telling.waits(detector, self._waits_for_a_person(decided, conditions))
         self._log_dry(found.last, decided)
         if decided.ramp == ramp:
             return False
@@ -150,7 +155,10 @@ class Pilot:
         def moved(state: RolloutState) -> RolloutState:
             return state.with_ramp(look.detector, decided.ramp, decided.fraction)
 
-        await self._step(look.detector, moved, look.words, version, compact(look))
+        kind: ChangeKind = "rollback" if look.action == "roll back" else "ramp"
+        was_made = await self._step(look.detector, moved, look.words, version, compact(look), kind)
+        if was_made and kind == "rollback":
+            self._observe(RampRolledBack(look.detector))
 
     async def _end(self, detector: str, version: int) -> None:
         """By the kill switch. What the ramp gave Triton is not given again when the switch is lifted."""
@@ -170,13 +178,17 @@ class Pilot:
         words: str,
         version: int,
         figures: dict[str, Any] | None,
-    ) -> None:
+        kind: ChangeKind = "ramp",
+    ) -> bool:
         try:
-            state = await self._rollout.step(alter, who=WHO, reason=words, version=version, figures=figures)
+            state = await self._rollout.step(
+                alter, who=WHO, reason=words, version=version, figures=figures, kind=kind
+            )
         except LostUpdate:
-            return  # whatever it is now is looked at next time
+            return False  # whatever it is now is looked at next time
         logger.info("ramp of %s: %s", detector, words)
-        self._tell_steps(state)
+        self._telling.stands(state)
+        return True
 
     # --- what it is held against --------------------------------------------------------------------------
 
@@ -194,6 +206,11 @@ class Pilot:
             self._settings.legacy_enabled,
         )
 
+    def _waits_for_a_person(self, decided: Decided, conditions: Conditions) -> bool:
+        ramp, noted = decided.ramp, decided.noted
+        version = noted.current_version() if ramp.phase == "baseline" else ramp.model_version
+        return waits_for_a_person(ramp, decided.look.waits_for, version, conditions, self._policy)
+
     def _standings(self, detector: str, versions: Iterable[str]) -> dict[str, Standing]:
         return {version: self._certificates.standing(detector, version) for version in versions}
 
@@ -207,21 +224,6 @@ class Pilot:
         if kept != self._kept:
             await self._rollout.ask(lambda store: store.forget_books(kept))
             self._kept = kept
-
-    # --- telling ------------------------------------------------------------------------------------------
-
-    def _tell_steps(self, state: RolloutState) -> None:
-        for detector, ramp in state.ramps.items():
-            step = ramp.step if ramp.is_on else -1
-            if self._steps.get(detector) != step:
-                self._steps[detector] = step
-                self._observe(RampStepped(detector, step))
-
-    def _tell_disagreement(self, detector: str, counts: Counts) -> None:
-        different = counts.get("compared.different", 0) + counts.get("compared.triton_failed", 0)
-        judged = different + counts.get("compared.same", 0)
-        if judged:
-            self._observe(DisagreementMeasured(detector, different / judged))
 
     def _log_dry(self, last: Look | None, decided: Decided) -> None:
         look = decided.look

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from backend.observe.events import FlagsSeen, Observer
+from backend.observe.events import ChangeKind, FlagsChanged, FlagsSeen, Observer
 from backend.rollout.crew import Worker
 from backend.rollout.environment import EnvironmentWatch, LastSeen
 from backend.rollout.flags import Flags
@@ -73,6 +73,7 @@ class Rollout:
         self._watching: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()  # somebody wrote to the store
         self._confirmed = -1
+        self._environment_changes = 0  # that were told
         self._stopped = False
 
     @classmethod
@@ -141,6 +142,7 @@ class Rollout:
         change = await self._in_thread(
             partial(self._keeper.change, patch, who=who, reason=reason, version=version)
         )
+        self._observer(FlagsChanged("hand"))
         await self._obey()
         return change.state
 
@@ -152,11 +154,13 @@ class Rollout:
         reason: str,
         version: int,
         figures: dict[str, Any] | None = None,
+        kind: ChangeKind = "hand",
     ) -> RolloutState:
         """A ramp's change of exactly this version; LostUpdate where somebody was faster."""
         change = await self._in_thread(
             partial(self._keeper.step, alter, who=who, reason=reason, version=version, figures=figures)
         )
+        self._observer(FlagsChanged(kind))
         await self._obey()
         return change.state
 
@@ -168,6 +172,10 @@ class Rollout:
         """Every fraction at legacy, in every live worker. StoreAway says how far it got without the store."""
         try:
             change = await self._in_thread(partial(self._keeper.rollback, who=who, reason=reason))
+            self._observer(FlagsChanged("rollback"))
+        except StoreAway:
+            self._observer(FlagsChanged("rollback"))  # this worker obeys it all the same
+            raise
         finally:
             await self._obey()
         return RolledBack(change.state, await self._unconfirmed(change.version))
@@ -218,6 +226,7 @@ class Rollout:
     async def _obey(self) -> None:
         """Confirmed at once, and not before it is obeyed: a rollback waits for it."""
         self._adopt()
+        self._tell_of_the_environment()
         state = self.flags.view.state
         version = state.version if state else 0
         if version != self._confirmed or self._keeper.crew.beat_is_due:
@@ -230,6 +239,12 @@ class Rollout:
             return
         self.flags.show(view)
         self._observer(self._seen())
+
+    def _tell_of_the_environment(self) -> None:
+        made = self._keeper.environment_changes
+        for _ in range(made - self._environment_changes):
+            self._observer(FlagsChanged("environment"))
+        self._environment_changes = made
 
     def _seen(self) -> FlagsSeen:
         view, flags = self.flags.view, self.flags

@@ -41,10 +41,8 @@ class Keeper:
         worker: Worker,
         traffic: Traffic,
     ) -> None:
-        self._store = store
-        self._journal = journal
-        self._environment = environment
-        self._last_seen = last_seen
+        self._store, self._journal = store, journal
+        self._environment, self._last_seen = environment, last_seen
         self._worker = worker
         self.crew = Crew(store, worker, traffic)
         self._known: Change | None = None
@@ -54,6 +52,7 @@ class Keeper:
         self._environment_due = True
         self._complaints = Complaints(logger)
         self.trouble = ""  # why the store is away
+        self.environment_changes = 0  # that this worker made of the flags
         self.view = self._view()
 
     # --- looking ------------------------------------------------------------------------------------------
@@ -249,6 +248,7 @@ class Keeper:
         there = ", ".join(f"{name} is {share:g} there now" for name, share in patch.items())
         try:
             self.change(patch, who=ENVIRONMENT, reason=there, version=None)
+            self.environment_changes += 1
         except NotPossible as error:
             logger.warning("the environment's %s is not obeyed: %s", there, error)
 

@@ -26,6 +26,7 @@ from backend.observe.events import (
     Retried,
     RetryBudgetExhausted,
     ShadowDropped,
+    SideReady,
 )
 from backend.rollout.decision import Decision
 from backend.rollout.flags import Flags
@@ -309,7 +310,10 @@ class DetectorClient:
         return any(lane is not None and lane.can_serve for lane in lanes)
 
     def measure(self) -> None:
-        """Tell how well legacy could carry everything."""
+        """Tell which sides serve, and how well legacy could carry everything."""
+        for lane in self._lanes.values():
+            ready = lane.can_serve if lane.allowed else None
+            self._observe(SideReady(lane.detector, lane.side, ready))
         for detector in self.detectors:
             legacy = self._lanes.get((detector, LEGACY))
             serves = legacy is not None and legacy.can_serve

@@ -31,6 +31,7 @@ from backend.observe.events import (
     Retried,
     ShadowDropped,
     Shed,
+    SideReady,
     told,
 )
 from backend.rollout.flags import View
@@ -587,6 +588,42 @@ async def test_a_dead_fallback_has_no_headroom():
             await made.ask(force=LEGACY)
     made.client.measure()
     assert made.told(HeadroomMeasured)[-1].ratio == 0
+
+
+# --- readiness ------------------------------------------------------------------------------------------------
+
+
+def ready(made: Heart) -> dict[str, bool | None]:
+    """Of this detector's sides, as it was told last."""
+    made.prober.look_at_flags()
+    made.client.measure()
+    return {event.backend: event.ready for event in made.told(SideReady) if event.detector == DETECTOR}
+
+
+async def test_a_side_is_ready_once_it_has_answered_and_until_its_breaker_opens():
+    made = heart()
+    assert ready(made) == {LEGACY: False, TRITON: False}
+    await made.ask()
+    await made.ask(force=LEGACY)
+    assert ready(made) == {LEGACY: True, TRITON: True}
+    made.lane(TRITON)._transport = failing(ServerError)
+    for _ in range(5):
+        await made.ask()
+    assert ready(made) == {LEGACY: True, TRITON: False}
+
+
+async def test_a_side_that_the_flags_lead_nobody_to_is_neither_ready_nor_not():
+    made = heart()
+    await made.ask()
+    made.show(kill_switch=True)
+    assert ready(made) == {LEGACY: False, TRITON: None}
+    made.show(kill_switch=False)
+    assert ready(made)[TRITON] is False, "what it answered before it was switched off is long ago"
+
+
+async def test_a_retired_legacy_is_not_spoken_of():
+    made = heart(legacy_enabled=False)
+    assert set(ready(made)) == {TRITON}
 
 
 # --- probes ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import replace
 from typing import get_args
@@ -10,6 +11,7 @@ from typing import get_args
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ai.core.errors import BackendError
 from backend.observe import events
 from backend.observe.events import (
     Attempted,
@@ -17,19 +19,25 @@ from backend.observe.events import (
     Compared,
     DisagreementMeasured,
     FellBack,
+    FlagsChanged,
     FlagsSeen,
     HeadroomMeasured,
     InFlight,
+    RampRolledBack,
+    RampStands,
     RampStepped,
+    RampWaits,
     RequestEnded,
     Retried,
     RetryBudgetExhausted,
     ShadowDropped,
     Shed,
+    SideReady,
     told,
 )
 from backend.observe.labels import MAX_CHILDREN
 from backend.observe.metrics import DURATION_BUCKETS_S, Metrics
+from backend.services.errors import code_of
 
 SERVED = RequestEnded(
     request_id="r1", caller_request_id="theirs", camera="front", detector="yolo26", decided="triton", outcome="ok",
@@ -96,6 +104,7 @@ EXPECTED = [
             key("detector_breaker_transitions_total", **YOLO, backend="triton", to="half_open"): 1,
         },
     ),
+    (SideReady("yolo26", "triton", True), {key("detector_ready", **YOLO, backend="triton"): 1}),
     (HeadroomMeasured("yolo26", 1.5), {key("detector_fallback_headroom_ratio", **YOLO): 1.5}),
     (
         FlagsSeen(True, 9, True, {"yolo26": 0.5, "rtdetr": 0.25}, {"yolo26": 0.4, "rtdetr": 0.2}),
@@ -108,7 +117,17 @@ EXPECTED = [
     ),
     (ShadowDropped("yolo26", "queue_full"), {key("shadow_dropped_total", reason="queue_full"): 1}),
     (DisagreementMeasured("yolo26", 0.25), {key("shadow_disagreement_ratio", **YOLO): 0.25}),
+    (FlagsChanged("rollback"), {key("rollout_changes_total", kind="rollback"): 1}),
     (RampStepped("yolo26", 3), {key("rollout_ramp_step", **YOLO): 3}),
+    (
+        RampStands("yolo26", True, 1.8e9),
+        {
+            key("rollout_ramp_running", **YOLO): 1,
+            key("rollout_ramp_step_started_timestamp_seconds", **YOLO): 1.8e9,
+        },
+    ),
+    (RampWaits("yolo26", True), {key("rollout_ramp_paused", **YOLO): 1}),
+    (RampRolledBack("yolo26"), {key("rollout_ramp_rollbacks_total", **YOLO): 1}),
 ]  # fmt: skip
 
 
@@ -177,6 +196,22 @@ def test_what_alerts_ask_of_stands_at_zero_from_the_start():
         assert standing[key("shadow_comparisons_total", **YOLO, verdict=verdict)] == 0
     for reason in get_args(events.DropReason):
         assert standing[key("shadow_dropped_total", reason=reason)] == 0
+    for code in {code_of(kind()) for kind in BackendError.__subclasses__()} | {"ok", "cancelled"}:
+        assert standing[key("detector_attempts_total", **YOLO, backend="triton", code=code)] == 0
+    for kind in get_args(events.ChangeKind):
+        assert standing[key("rollout_changes_total", kind=kind)] == 0
+    for reason in get_args(events.ShedReason):
+        assert standing[key("detector_shed_total", reason=reason)] == 0
+    assert standing[key("rollout_ramp_rollbacks_total", **YOLO)] == 0
+
+
+def test_a_side_that_cannot_serve_is_0_and_one_that_nobody_is_led_to_is_no_number():
+    metrics, ready = Metrics(None), key("detector_ready", **YOLO, backend="triton")
+    assert ready not in samples(metrics), "nobody has looked yet"
+    metrics(SideReady("yolo26", "triton", False))
+    assert samples(metrics)[ready] == 0
+    metrics(SideReady("yolo26", "triton", None))
+    assert math.isnan(samples(metrics)[ready])
 
 
 HOSTILE = 'front"} 1\nforged_total{camera="x" \ud800'

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from backend.observe.events import DisagreementMeasured, RampStepped
+from backend.observe.events import (
+    DisagreementMeasured,
+    FlagsChanged,
+    RampRolledBack,
+    RampStands,
+    RampStepped,
+    RampWaits,
+)
 from backend.ramp.looks import Look, look_record
 from backend.rollout.ramps import book_of
 from backend.rollout.stores.memory_store import MemoryStore
@@ -35,6 +42,11 @@ def look_of(house: RampHouse, detector: str = "yolo26") -> Look:
     text = house.store.record(look_record(detector))
     assert text is not None
     return Look.from_table(json.loads(text))
+
+
+def waiting(house: RampHouse) -> bool:
+    """Whether the ramp was last told to wait for a person."""
+    return [event.for_a_person for event in house.events if isinstance(event, RampWaits)][-1]
 
 
 class TestOneLeader:
@@ -159,6 +171,88 @@ class TestOneLeader:
         assert [event.step for event in house.events if isinstance(event, RampStepped)] == [-1, 0]
         ratios = [event.ratio for event in house.events if isinstance(event, DisagreementMeasured)]
         assert ratios[-1] == pytest.approx(0.1)
+
+    async def test_metrics_are_told_where_it_stands_and_that_it_is_over(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        house.add(crew, CLEAN)
+        await crew.look()
+        reached_at = crew.ramp().step_at
+        await crew.orders.abort("yolo26", who="anna", reason="enough")
+        await crew.look()
+        told = [(event.running, event.step_at) for event in house.events if isinstance(event, RampStands)]
+        assert told[-2:] == [(True, reached_at), (False, reached_at)]
+        assert [at for _, at in told] == sorted(at for _, at in told)
+
+    async def test_one_that_only_watches_is_not_on_its_way_any_more(self, house: RampHouse) -> None:
+        crew = await house.measured(ramp_steps=(1.0,))
+        house.add(crew, CLEAN)
+        await crew.look(2)
+        assert crew.ramp().phase == "watching"
+        assert [event.running for event in house.events if isinstance(event, RampStands)][-1] is False
+
+    async def test_a_rollback_by_evidence_is_counted_once_and_no_promotion_is_one(
+        self, house: RampHouse
+    ) -> None:
+        crew = await house.measured()
+        house.add(crew, CLEAN)
+        await crew.look()
+        house.add(crew, BROKEN)
+        await crew.look(3)
+        assert [event.detector for event in house.events if isinstance(event, RampRolledBack)] == ["yolo26"]
+        kinds = [event.kind for event in house.events if isinstance(event, FlagsChanged)]
+        assert kinds == ["hand", "ramp", "ramp", "rollback"], "started, measured, promoted, rolled back"
+
+    async def test_a_rollback_that_is_only_tried_is_none(self, house: RampHouse) -> None:
+        crew = await house.worker()
+        await crew.start(dry_run=True)
+        house.add(crew, LEGACY)
+        await crew.look()
+        house.add(crew, BROKEN)
+        await crew.look()
+        assert look_of(house).action == "roll back"
+        assert not [event for event in house.events if isinstance(event, RampRolledBack)]
+
+    async def test_a_person_is_waited_for_where_neither_time_nor_traffic_would_help(
+        self, house: RampHouse
+    ) -> None:
+        crew = await house.measured()
+        await crew.look()
+        assert waiting(house) is False, "for samples"
+        await crew.orders.pause("yolo26", who="anna", reason="lunch")
+        await crew.look()
+        assert waiting(house) is True
+        await crew.orders.resume("yolo26", who="anna", reason="back")
+        house.headroom = 0.5
+        await crew.look()
+        assert waiting(house) is False, "samples are missing as well"
+        house.add(crew, CLEAN)
+        await crew.look()
+        assert (crew.ramp().step, waiting(house)) == (0, True)
+        house.headroom = 2.0
+        await crew.look()
+        assert (crew.ramp().step, waiting(house)) == (1, False)
+
+    async def test_a_gate_that_is_reached_waits_for_a_person(self, house: RampHouse) -> None:
+        crew = await house.worker()
+        await crew.start(gates=[0.25])
+        house.add(crew, LEGACY)
+        await crew.look()
+        await crew.look()
+        assert waiting(house) is False, "for samples"
+        house.add(crew, CLEAN)
+        await crew.look()
+        assert waiting(house) is True
+
+    async def test_who_does_not_lead_any_more_says_no_more_that_somebody_is_waited_for(
+        self, house: RampHouse
+    ) -> None:
+        crew = await house.measured()
+        await crew.orders.pause("yolo26", who="anna", reason="lunch")
+        await crew.look()
+        house.store.resign("a")
+        assert house.store.lead("b", 60.0)
+        await crew.look()
+        assert waiting(house) is False
 
     async def test_the_books_of_older_ramps_are_forgotten(self, house: RampHouse) -> None:
         crew = await house.measured()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ai.core.errors import BadSetting
-from backend.observe.events import FlagsSeen
+from backend.observe.events import FlagsChanged, FlagsSeen
 from backend.rollout.control import InvalidState, LostUpdate, NotPossible, Rollout, StoreAway
 from backend.rollout.crew import Crew, Worker
 from backend.rollout.journal import Journal
@@ -80,6 +80,36 @@ class TestFirstStart:
             (2, True, False),
         ]
         assert seen[-1].asked == seen[-1].effective == {"mine": 0.7, "rtdetr": 0.5, "yolo26": 0.5}
+
+    async def test_a_change_is_counted_by_the_worker_that_makes_it_and_by_no_other(
+        self, house: House
+    ) -> None:
+        one, two = await house.start("a"), await house.start("b")
+        await set_to(one, fraction=0.5)
+        await one.rollback(who="anna", reason="enough")
+        await until(lambda: fraction_of(one, two) == [0.0, 0.0])
+        house.say(0.7)
+        await until(lambda: fraction_of(one, two) == [0.7, 0.7])
+        assert kinds(house) == ["hand", "rollback", "environment"]
+
+    async def test_a_change_that_was_refused_is_none(self, house: House) -> None:
+        rollout = await house.start()
+        with pytest.raises(LostUpdate):
+            await rollout.change({"fraction": 0.5}, who="anna", reason="", version=99)
+        house.say(0.1, enabled="false")  # the kill switch changes nothing that is kept
+        await until(lambda: not rollout.flags.triton_on)
+        assert kinds(house) == []
+
+    async def test_a_rollback_without_the_store_is_one_where_it_is_obeyed(self, house: House) -> None:
+        rollout = await house.start()
+        house.break_store()
+        with pytest.raises(StoreAway):
+            await rollout.rollback(who="anna", reason="enough")
+        assert (kinds(house), rollout.flags.effective_fraction("yolo26")) == (["rollback"], 0.0)
+
+
+def kinds(house: House) -> list[str]:
+    return [event.kind for event in house.events if isinstance(event, FlagsChanged)]
 
 
 class TestChange:
