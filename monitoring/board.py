@@ -143,7 +143,6 @@ def _variable(variable: Variable) -> Json:
         "label": variable.label,
         "type": "query",
         "datasource": DATASOURCE,
-        "definition": variable.promql,
         "query": {"qryType": 1, "query": variable.promql, "refId": variable.name},
         "refresh": 2,  # when the time range changes: a detector may be new
         "sort": 1,

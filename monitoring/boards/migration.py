@@ -26,6 +26,7 @@ OVERLAPS: Final = of("shadow_match_iou_bucket")
 
 COMPARE: Final = "From start to end, fallback included. Triton is to be at or under legacy."
 RUNNING: Final = worst(of("rollout_ramp_running"), "detector")
+PAUSED: Final = worst(of("rollout_ramp_paused"), "detector")
 STARTED: Final = worst(of("rollout_ramp_step_started_timestamp_seconds"), "detector")
 IDLE: Final = "while nothing is compared: TRITON_SHADOW_FRACTION is 0, or Triton is off"
 UNTRIED: Final = "until a ramp was started"
@@ -235,9 +236,7 @@ ramp = Row(
             "Waits: it is paused, at a gate, or held back until legacy could carry what would fall back; a "
             "person has to look.",
             "none",
-            {
-                "{{detector}}": f"(2 * {worst(of('rollout_ramp_paused'), 'detector')} > 0) or {RUNNING}"
-            },
+            {"{{detector}}": f"{RUNNING} * (1 + {PAUSED}) or {RUNNING}"},
             kind="state-timeline", width=9,
             words={0: ("none", "text"), 1: ("runs", "green"), 2: ("waits", "yellow")},
             empty_when=UNTRIED,

@@ -53,7 +53,7 @@ objectives = Row(
             "percentunit",
             {"": f"1 - {UNSERVED} / {COUNTED} / (1 - scalar(slo:availability:objective))"},
             kind="stat", width=4, least=None, most=1, steps=falling(red=0, yellow=0.25),
-            alerts=("AvailabilityBurnSlow",), empty_when="until somebody asked",
+            empty_when="until somebody asked",
         ),
         Panel(
             "Burn of the availability budget",
@@ -68,7 +68,7 @@ objectives = Row(
             "percentunit",
             {"": f"1 - (1 - {IN_TIME} / {ANSWERS}) / (1 - scalar(slo:latency:objective))"},
             kind="stat", width=4, least=None, most=1, steps=falling(red=0, yellow=0.25),
-            alerts=("LatencyBurnSlow",), empty_when="until somebody asked",
+            empty_when="until somebody asked",
         ),
         Panel(
             "Burn of the latency budget",

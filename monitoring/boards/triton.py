@@ -85,10 +85,10 @@ work = Row(
         ),
         Panel(
             "Waiting",
-            "Requests in the queue at the moment of the scrape.",
+            "Requests in the queue at the moment of the scrape. It holds 64 on a CPU and 256 on a GPU for each "
+            "model; what comes then is turned away.",
             "short",
             {"{{model}}": total(of_model("nv_inference_pending_request_count"), "model")},
-            steps=rising(yellow=16, red=64),
             alerts=("TritonQueueSlow", "TritonQueueOverflow"), empty_when=OFF,
         ),
     ),
