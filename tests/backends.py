@@ -138,6 +138,11 @@ class Backend:
                 self.process.kill()
                 self.process.wait()
 
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
     def restart(self) -> None:
         self.stop()
         self.start(ready=False)
