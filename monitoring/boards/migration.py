@@ -68,7 +68,7 @@ now = Row(
         ),
         Panel(
             "Firing alerts",
-            "What Prometheus holds to be wrong now; the runbook has a section for each name. Empty is good.",
+            "What Prometheus holds to be wrong now; the runbook has a section for each name.",
             "none",
             {"": 'max by (alertname, severity, component, detector) (ALERTS{alertstate="firing", severity!="none"})'},
             kind="table", width=8, height=5,
@@ -263,7 +263,7 @@ ramp = Row(
             "short",
             {"{{detector}}": increase(of("rollout_ramp_rollbacks_total"), "detector", "$__range")},
             kind="stat", width=5, steps=rising(red=1),
-            alerts=("RampRolledBack",), empty_when=UNTRIED,
+            alerts=("RampRolledBack",),
         ),
     ),
 )  # fmt: skip

@@ -125,7 +125,8 @@ saved = Row(
             "percentunit",
             {"{{detector}}": of_every_instance("detector:detector_fallbacks:ratio_rate5m")},
             most=1, steps=rising(red=0.01),
-            alerts=("FallbacksHigh",), empty_when="while Triton is to serve nobody",
+            alerts=("FallbacksHigh",),
+            empty_when="until a request has fallen back, and while Triton is to serve nobody",
         ),
         Panel(
             "Headroom of the fallback",
@@ -201,7 +202,7 @@ load = Row(
             "reqps",
             {"{{reason}}": total(rate(of_all_detectors("detector_shed_total")), "reason")},
             width=8, stacked=True,
-            alerts=("RequestsShed",), empty_when="until a request was shed",
+            alerts=("RequestsShed",),
         ),
         Panel(
             "Legacy services",

@@ -103,16 +103,16 @@ failures = Row(
             "`overloaded`: the queue was full; `server_error` by the second: look for a dead stub; `refused` "
             "is a picture that it cannot read.",
             "reqps",
-            {"{{detector}} {{code}}": total(rate(_BY_CALLERS), "detector, code")},
+            {"{{code}}": total(rate(_BY_CALLERS), "code")},
             width=12, stacked=True,
-            alerts=("TritonErrorsHigh",), empty_when="until a call has failed",
+            alerts=("TritonErrorsHigh",),
         ),
         Panel(
             "As Triton counts them",
             "By reason. Triton counts neither a request that failed inside its batch nor one that a full "
             "queue turned away, so nothing here proves nothing.",
             "reqps",
-            {"{{model}} {{reason}}": total(rate(of_model("nv_inference_request_failure")), "model, reason")},
+            {"{{reason}}": total(rate(of_model("nv_inference_request_failure")), "reason")},
             width=12, stacked=True, empty_when=OFF,
         ),
     ),
