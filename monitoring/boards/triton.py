@@ -13,7 +13,6 @@ _TRITON: Final = 'backend="triton"'
 _P95: Final = 'quantile="0.95"'
 OFF: Final = "while no Triton runs"
 _BY_CALLERS: Final = of_every_instance("detector_attempts_total", _TRITON, 'code!~"ok|cancelled"')
-_OURS: Final = "detector_backend:detector_"  # what the rules record of each side
 _SUMMARIES: Final = "and where it was started without --metrics-config=summary_latencies=true"
 
 
@@ -49,7 +48,7 @@ now = Row(
             "Failing calls",
             "The share of the backend's calls that Triton did not answer well, in 5 minutes.",
             "percentunit",
-            {"{{detector}}": of_every_instance(f"{_OURS}attempts_failed:ratio_rate5m", _TRITON)},
+            {"{{detector}}": of_every_instance("detector_backend:detector_attempts_failed:ratio_rate5m", _TRITON)},
             kind="stat", width=6, height=5, steps=rising(red=0.01),
             alerts=("TritonErrorsHigh",), empty_when="while the backend does not ask Triton",
         ),
@@ -57,7 +56,7 @@ now = Row(
             "p95 of what it serves",
             "As callers of the backend have it, in 5 minutes.",
             "s",
-            {"{{detector}}": of_every_instance(f"{_OURS}request_duration_seconds:p95_5m", _TRITON)},
+            {"{{detector}}": of_every_instance("detector_backend:detector_request_duration_seconds:p95_5m", _TRITON)},
             kind="stat", width=6, height=5, steps=rising(red=0.2),
             alerts=("TritonLatencyHigh",), empty_when="while Triton serves nobody",
         ),
