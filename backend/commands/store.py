@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backend.commands.words import Commands, add, tell
-from backend.rollout.backup import Backup, BadBackup, back_up, restore
+from backend.rollout.backup import Backup, BadBackup, WouldGiveMore, back_up, restore
+from backend.rollout.journal import Journal
 from backend.rollout.patching import require_served
-from backend.rollout.store import Store
+from backend.rollout.store import Change, Store
 from backend.rollout.stores.opening import file_of, open_store, store_name
 from backend.settings import Settings
 
@@ -29,6 +30,10 @@ def add_words(commands: Commands) -> None:
                "rest as well; where there is content, it stays. A ramp that was on comes back paused,\n"
                "and measures anew.")  # fmt: skip
     back.add_argument("file", type=Path)
+    back.add_argument(
+        "--give-triton-more", action="store_true",
+        help="also what was taken from Triton since the backup, by a rollback for instance",
+    )  # fmt: skip
 
 
 def _backup(args: argparse.Namespace, settings: Settings) -> int:
@@ -46,7 +51,7 @@ def _restore(args: argparse.Namespace, settings: Settings) -> int:
     if not settings.legacy_enabled:
         require_served(backup.newest.state)
     with _store_of(settings) as store:
-        change = restore(store, backup, getpass.getuser())
+        change = _restored(store, backup, settings, more=args.give_triton_more)
     paused = [name for name, ramp in change.state.ramps.items() if ramp.is_on]
     tell(
         f"{store_name(settings.store_url)}: the flags are as they were on {backup.when} (version {change.version}): "
@@ -55,6 +60,22 @@ def _restore(args: argparse.Namespace, settings: Settings) -> int:
     if paused:
         tell(f"paused: the ramp of {', '.join(paused)}; crossfade ramp resume goes on")
     return 0
+
+
+def _restored(store: Store, backup: Backup, settings: Settings, *, more: bool) -> Change:
+    try:
+        return restore(store, backup, getpass.getuser(), _known(settings), may_give_more=more)
+    except WouldGiveMore as error:
+        raise WouldGiveMore(f"{error} --give-triton-more restores it nonetheless.") from error
+
+
+def _known(settings: Settings) -> list[Change]:
+    """What this machine's journal says of the store now, and a rollback that the store never heard of."""
+    journal = Journal(settings.crossfade_var / "rollout-history.jsonl", store_name(settings.store_url))
+    try:
+        return [change for change in (journal.newest(), journal.owed(None)) if change]
+    except OSError as error:
+        raise BadBackup(f"The journal of this machine cannot be read: {error}") from error
 
 
 @contextmanager

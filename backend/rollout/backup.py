@@ -10,7 +10,7 @@ as always; to restore once more is then a change on top of that.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 from ai.core.errors import CrossfadeError
 from backend.private_files import drafted
 from backend.rollout.checked import number
+from backend.rollout.owed import gives_triton_more
 from backend.rollout.patching import words
 from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import Change, HasContent, Store, StoreAway
@@ -60,6 +61,10 @@ def _written(store: Store, file: BinaryIO, about: str) -> int:
         rows += 1
     write({"rows": rows})
     return rows
+
+
+class WouldGiveMore(BadBackup):
+    """Triton would get a share again that was taken from it after the backup was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +118,22 @@ class Backup:
         return replace(state, ramps=ramps)
 
 
-def restore(store: Store, backup: Backup, who: str) -> Change:
-    """The change that it became. An empty store gets it together with the rows: no ramp runs in between."""
+def restore(
+    store: Store, backup: Backup, who: str, known: Iterable[Change] = (), *, may_give_more: bool = True
+) -> Change:
+    """The change that it became. An empty store gets it together with the rows: no ramp runs in between.
+
+    `known` is what this machine knows besides the store, which may be lost or behind: the change stands over that too.
+    Unless it `may_give_more`, what was taken from Triton since the backup stays taken: WouldGiveMore.
+    """
+    known = tuple(known)
     for _ in range(TRIES):
         current = store.read().change
-        change = _change_on_top(current or backup.newest, store.now(), backup, who)
+        newest = max(filter(None, (current, *known, backup.newest)), key=lambda one: (one.version, one.at))
+        if not may_give_more:
+            for one in (newest, *known):
+                _require_no_more(backup, one)
+        change = _change_on_top(newest, store.now(), backup, who)
         if current is None:
             with suppress(HasContent):  # somebody was faster
                 store.load(chain(backup.rows(), [row_of(change)]))
@@ -125,6 +141,19 @@ def restore(store: Store, backup: Backup, who: str) -> Change:
         elif store.write(change, current.version):
             return change
     raise StoreAway("The flags are changed by others all the time; nothing was restored.")
+
+
+def _require_no_more(backup: Backup, since: Change) -> None:
+    kept = backup.newest
+    if since.version <= kept.version and since.at <= kept.at:
+        return  # it is from before
+    switched_on = kept.state.enabled and not since.state.enabled
+    if switched_on or gives_triton_more(replace(kept, before=since.after)):
+        why = f" ({since.reason})" if since.reason else ""
+        raise WouldGiveMore(
+            f"Triton has less since this backup: version {since.version}, {_when(since.at)}, by {since.who}{why}. "
+            "Nothing was restored."
+        )
 
 
 def _change_on_top(current: Change, now: float, backup: Backup, who: str) -> Change:
