@@ -37,6 +37,7 @@ class Backend:
     port: int
     variables: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
+    before: tuple[str, ...] = ()  # words that start a command which becomes it
 
     @property
     def url(self) -> str:
@@ -123,7 +124,7 @@ class Backend:
     def start(self, ready: bool = True) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "backend.serve"],
+                [*self.before, sys.executable, "-m", "backend.serve"],
                 cwd=self.folder, env=self._environment(), stdout=log, stderr=log,
             )  # fmt: skip
         path = "/health/ready" if ready else "/health/live"
@@ -207,6 +208,7 @@ def running_backend(
     workers: int = 1,
     env_file: str | None = None,
     ready: bool = True,
+    before: tuple[str, ...] = (),
     **variables: str,
 ) -> Iterator[Backend]:
     """Asked for yolo26 where a caller names no detector; every breaker is tried again after half a second."""
@@ -221,7 +223,7 @@ def running_backend(
             "BREAKER_OPEN_S": "0.5",
             "BREAKER_OPEN_MAX_S": "0.5",
         }
-        backend = Backend(Path(directory), free_port(), usual | variables)
+        backend = Backend(Path(directory), free_port(), usual | variables, before=before)
         if env_file is not None:
             backend.env_file.write_text(env_file)
         try:
