@@ -19,8 +19,9 @@ from ai.triton.embedded import record, wheel
 from ai.triton.embedded.settings import EmbeddedSettings
 from ai.triton.embedded.settings import read_settings as read_embedded
 from backend.rollout.stores.opening import REDIS, open_store, store_name
-from backend.settings import ENV_FILE, Settings, read_settings
+from backend.settings import DETECTORS, ENV_FILE, Settings, read_settings
 from backend.stack import health
+from backend.stack.foreign_triton import examined
 from backend.stack.journal import Journal
 from backend.stack.plan import TRITON, command_of, parts_of, why_no_triton
 from backend.stack.ports import holder_of, why_not_free, words_of
@@ -64,9 +65,18 @@ def main(arguments: Sequence[str]) -> int:
     """Exit status 1 if something fails."""
     parser = argparse.ArgumentParser(prog="crossfade doctor", description=__doc__)
     parser.add_argument("--json", action="store_true", help="a list of tables")
+    parser.add_argument(
+        "--triton", metavar="HOST:PORT", help="only whether the Triton there serves our client, call by call"
+    )
+    parser.add_argument(
+        "--protocol", choices=("grpc", "http"), default="grpc", help="asked of --triton (grpc)"
+    )
+    parser.add_argument(
+        "--model", action="append", metavar="NAME", help="asked of --triton (those of both detectors)"
+    )
     args = parser.parse_args(arguments)
     found = []
-    for finding in examine():
+    for finding in foreign_triton(args) if args.triton else examine():
         found.append(finding)
         if not args.json:
             print(finding.line, flush=True)
@@ -91,6 +101,13 @@ def examine() -> Iterator[Finding]:
     )
     for check in CHECKS:
         yield from check(patient)
+
+
+def foreign_triton(args: argparse.Namespace) -> Iterator[Finding]:
+    models = args.model or [f"{detector}_jpeg" for detector in DETECTORS]
+    for seen in examined(args.triton, args.protocol, models):
+        mend = None if seen.well else "docs/operations.md says what our client needs of a Triton"
+        yield Finding(seen.about, "OK" if seen.well else "FAIL", seen.words, mend)
 
 
 def python() -> Finding:
