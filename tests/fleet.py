@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -128,8 +129,8 @@ def running_fleet(folder: Path, legacy: Service, started: int, planned: int) -> 
             running.enter_context(_planned_triton(folder / "models", f"127.0.8.{number}", ports))
             for number in range(1, started + planned + 1)
         ]
-        for triton in tritons[:started]:
-            triton.start()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(RunningTriton.start, tritons[:started]))
         redis = running.enter_context(running_redis(folder / "redis"))
         hosts.stand_for([address_of(one) for one in tritons[:started]])
         shared = _shared_words(redis, ports)

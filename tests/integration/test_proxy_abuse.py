@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
+from backend.settings import Settings
 from tests.abusers import Gang
 from tests.backends import Backend, running_backend
 from tests.callers import JPEG, Load, counted, load
@@ -26,7 +27,8 @@ pytestmark = needs_nginx
 
 CALLERS = 4
 WINDOW_REPLIES = 120
-MUCH_SLOWER = 5  # p95 against the slower of both controls: the machine has other work, too
+MUCH_SLOWER = 5  # p95 against the slower of both controls: the machine has other work, too …
+UNSEEN = 0.05  # … of the deadline: what no caller would call slow
 PLACES = 64  # limit_conn requests
 PATIENCE_S = 30.0
 TOO_MUCH = 18 * 1024 * 1024
@@ -37,7 +39,7 @@ SLOW_READERS, SLOW_HEADERS, IDLE, SLOW_BODIES, TOO_LARGE = (
 )  # fmt: skip
 ABUSES = (SLOW_READERS, SLOW_HEADERS, IDLE, SLOW_BODIES, TOO_LARGE)
 SOURCE = {abuse: f"127.0.9.{number}" for number, abuse in enumerate(ABUSES, 1)}
-MEMBERS = {SLOW_READERS: 20, SLOW_HEADERS: 100, IDLE: 200, SLOW_BODIES: 100}
+MEMBERS = {SLOW_READERS: 10, SLOW_HEADERS: 100, IDLE: 200, SLOW_BODIES: 100}
 OPENING = {
     SLOW_READERS: b"GET /openapi.json HTTP/1.1\r\nHost: proxy\r\n\r\n" * 20,
     SLOW_HEADERS: POST,
@@ -165,7 +167,8 @@ def test_normal_callers_do_not_notice(siege: Siege, abuse: str) -> None:
         f"{abuse}: p95 {siege.p95_s[abuse] * 1000:.1f} ms, {ratio:.2f} of the control's, {siege.outcomes[abuse]}"
     )
     assert set(siege.outcomes[abuse]) == {"200 legacy None"}
-    assert siege.p95_s[abuse] < MUCH_SLOWER * siege.control_p95_s
+    unseen_s = UNSEEN * Settings.model_fields["detect_deadline_s"].default
+    assert siege.p95_s[abuse] < max(MUCH_SLOWER * siege.control_p95_s, unseen_s)
 
 
 @pytest.mark.parametrize("abuse", MEMBERS)
