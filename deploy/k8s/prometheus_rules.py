@@ -13,6 +13,7 @@ import yaml
 HERE = Path(__file__).parent
 MONITORING = HERE.parents[1] / "monitoring"
 RULES = HERE / "base" / "core" / "prometheus-rules.yaml"
+LABELS = {"app.kubernetes.io/part-of": "crossfade"}  # and those by which your Prometheus picks rules up
 HEAD = "# Made by deploy/k8s/prometheus_rules.py from monitoring/; change those files, and run it.\n"
 
 
@@ -29,7 +30,7 @@ def _rule(name: str, groups: list[Any]) -> dict[str, Any]:
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
-        "metadata": {"name": f"crossfade-{name}", "labels": {"app.kubernetes.io/part-of": "crossfade"}},
+        "metadata": {"name": f"crossfade-{name}", "labels": dict(LABELS)},
         "spec": {"groups": groups},
     }
 

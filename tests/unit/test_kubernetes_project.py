@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -22,13 +24,13 @@ from ai.serving.settings import ServiceSettings
 from ai.serving.settings import read_settings as read_service_settings
 from ai.triton import models
 from ai.triton.embedded.settings import EmbeddedSettings
+from backend import cli
 from backend.api.app import create_api
-from backend.api.auth import Keys
+from backend.api.auth import Keys, Role
 from backend.settings import Settings, read_settings
 from deploy.docker import inference
 from tests.manifests import (
     BASE,
-    BATCH,
     K8S,
     LEGACY,
     RETIRED,
@@ -46,6 +48,7 @@ pytestmark = needs_kubectl
 
 DEPLOY = K8S.parent
 DOCKER = DEPLOY / "docker"
+PAGE = DEPLOY.parent / "docs" / "kubernetes.md"
 COMPOSE = DEPLOY.parent / "docker-compose.prod.yml"
 OF_IMAGES = {  # what is no setting of ours, and who reads it
     "OMP_NUM_THREADS",  # OpenMP, under torch
@@ -189,29 +192,6 @@ def test_every_python_module_that_is_started_exists(house):
                 assert importlib.util.find_spec(command[command.index("-m") + 1]) is not None
 
 
-def test_each_picture_of_a_batch_is_in_one_part(tmp_path):
-    """The script with a `crossfade` that says what it was given; the last try finds everything made."""
-    pictures, results, programs = (tmp_path / name for name in ("pictures", "results", "bin"))
-    for folder in (pictures / "yard", results, programs):
-        folder.mkdir(parents=True)
-    names = {str(pictures / "yard" / f"{number} at night.jpg") for number in range(23)}
-    for name in [*names, pictures / "notes.txt"]:
-        Path(name).touch()
-    (programs / "crossfade").write_text('#!/bin/sh\nshift 4\nprintf "%s\\n" "$@"\n')
-    (programs / "crossfade").chmod(0o755)
-    batch = built(BATCH)
-    told = environment_of(serving(batch, "batch"), batch)
-    parts = int(told["PARTS"])
-    assert parts == batch.workloads["batch"]["spec"]["completions"]
-    told |= {"PATH": f"{programs}:/usr/bin:/bin", "PICTURES": str(pictures), "RESULTS": str(results)}
-    for part in [*range(parts), 0]:
-        environment = {**told, "JOB_COMPLETION_INDEX": str(part)}
-        subprocess.run(["sh", K8S / "batch" / "batch.sh"], env=environment, check=True)
-    lines = [line for file in results.glob("part-*.jsonl") for line in file.read_text().splitlines()]
-    assert len(list(results.iterdir())) == parts
-    assert sorted(lines) == sorted(names)
-
-
 def test_compose_and_kubernetes_run_the_same(house):
     """The same images as the same user, started in the same way, with the same files of secrets."""
     services = yaml.safe_load(COMPOSE.read_text())["services"]
@@ -245,6 +225,49 @@ def test_the_folder_of_the_switch_is_the_one_that_the_backend_is_started_in(hous
     container = serving(house, "backend")
     (folder,) = [one["mountPath"] for one in container["volumeMounts"] if one["name"] == "switch"]
     assert shlex.split((DOCKER / "backend.Dockerfile").read_text().rpartition("WORKDIR ")[2])[0] == folder
+
+
+def test_the_command_of_three_in_the_morning_has_the_admins_key(secrets, tmp_path):
+    """The line of the page, with a `crossfade` that says what it was given."""
+    (line,) = [
+        line
+        for line in PAGE.read_text().splitlines()
+        if "rollout rollback --reason" in line and "exec" in line
+    ]
+    (tmp_path / "crossfade").write_text('#!/bin/sh\necho "$CROSSFADE_KEY" "$@"\n')
+    (tmp_path / "crossfade").chmod(0o755)
+    (tmp_path / "api_keys").write_text(secrets["api_keys"])
+    script = shlex.split(line)[-1].replace("/run/secrets", str(tmp_path))
+    said = subprocess.run(
+        ["sh", "-c", script],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    (admin,) = [key for key in Keys.parsed(secrets["api_keys"]).known if key.role == Role.ADMIN]
+    key, _, words = said.partition(" ")
+    assert Keys.parsed(secrets["api_keys"]).key_of(key) == admin
+    assert cli.parser().parse_args(shlex.split(words)).reason == "paged"
+
+
+def test_the_ingress_of_the_page_is_one_and_leads_to_the_backend(house):
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    ingress = yaml.safe_load(text)
+    kubernetes_validate.validate(ingress, "1.28", strict=True)
+    known = {
+        (one["metadata"]["name"], port["name"])
+        for one in house.of_kind("Service")
+        for port in one["spec"]["ports"]
+    }
+    paths = ingress["spec"]["rules"][0]["http"]["paths"]
+    assert {
+        (one["backend"]["service"]["name"], one["backend"]["service"]["port"]["name"]) for one in paths
+    } <= known
+    routes = _paths(create_api(_nothing))
+    for path in paths:
+        assert any(route.startswith(f"{path['path']}/") for route in routes)
+        assert not "/metrics".startswith(path["path"])
 
 
 def _settings_of(workload: str) -> set[str]:
