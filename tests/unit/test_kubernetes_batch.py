@@ -27,7 +27,7 @@ def test_each_picture_of_a_batch_is_in_one_part(tmp_path):
     told |= {"PATH": f"{programs}:/usr/bin:/bin", "PICTURES": str(pictures), "RESULTS": str(results)}
     for part in [*range(parts), 0]:
         environment = {**told, "JOB_COMPLETION_INDEX": str(part)}
-        subprocess.run(["sh", K8S / "batch" / "batch.sh"], env=environment, check=True)
+        subprocess.run(["sh", BATCH / "batch.sh"], env=environment, check=True)
     lines = [line for file in results.glob("part-*.jsonl") for line in file.read_text().splitlines()]
     assert len(list(results.iterdir())) == parts
     assert sorted(lines) == sorted(names)
