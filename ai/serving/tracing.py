@@ -12,22 +12,23 @@ from fastapi import Request
 from ai.serving.runtime import Timing
 from ai.web.problems import Problem
 from ai.web.spans import Attributes, Span, Spans
-from ai.web.tracing import followed
+from ai.web.tracing import TRACEPARENT, followed
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTraces:
-    """`spans` None: none are made."""
+    """`spans` None: none are made. A trace is continued here and never begun: what comes without is mostly a probe."""
 
     spans: Spans | None
     detector: str
 
     @contextmanager
     def traced(self, endpoint: str, request: Request) -> Iterator[Span | None]:
-        if self.spans is None:
+        parent = followed(request.headers) if self.spans is not None else {}
+        if self.spans is None or TRACEPARENT not in parent:
             yield None
             return
-        span, status = self.spans.begin(endpoint, "server", followed(request.headers)), 500
+        span, status = self.spans.begin(endpoint, "server", parent), 500
         try:
             yield span
             status = 200

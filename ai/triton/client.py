@@ -43,7 +43,7 @@ from ai.triton.asking.grpc_wire import GrpcWire
 from ai.triton.asking.http_wire import HttpWire
 from ai.triton.asking.pixels import tensor_of
 from ai.triton.asking.wire import Answer, Question, Wire
-from ai.web.tracing import is_sendable, passed_on
+from ai.web.tracing import is_sendable, passed_on, sampled_only
 
 HEALTH_TIMEOUT_S = 2.0
 CONTROL_TIMEOUT_S = 5.0
@@ -142,7 +142,7 @@ class TritonClient:
             contract.outputs,
             priority,
             request_id if is_sendable(request_id) else "",
-            passed_on(headers, request_id),
+            sampled_only(passed_on(headers, request_id)),  # Triton looks at no context's flag
         )
         try:
             answer = await self._wire.infer(question, self._left_s(ends_at))

@@ -65,6 +65,14 @@ def passed_on(headers: Mapping[str, str] | None, request_id: str) -> Headers:
     return tuple(kept)
 
 
+def sampled_only(headers: Headers) -> Headers:
+    """For whoever records every context that it is shown: one that is not to be recorded is not shown to it."""
+    parents = [value for name, value in headers if name == TRACEPARENT]
+    if not parents or int(parents[0][53:55], 16) & 1:
+        return headers
+    return tuple((name, value) for name, value in headers if name not in {TRACEPARENT, TRACESTATE})
+
+
 def trace_id(headers: Mapping[str, str]) -> str:
     """Of the trace that these headers continue; empty where they continue none."""
     return followed(headers).get(TRACEPARENT, "")[3:35]
