@@ -11,6 +11,7 @@ from typing import Any
 from tests.prometheus_server import PrometheusServer, Sample
 
 LOOK_S = 0.2
+FEW_SCRAPES = 3
 PATIENCE_S = 90.0  # tells a dead alert from a busy machine
 
 
@@ -33,13 +34,23 @@ class Watch:
     expressions: Collection[str] = ()  # of which we want to know whether they ever have data
     seen: dict[str, Seen] = field(default_factory=dict)
     with_data: set[str] = field(default_factory=set)
+    complaints: set[str] = field(default_factory=set)  # of Prometheus about rules
 
     @property
     def firing(self) -> set[str]:
         return {one.name for one in self.prometheus.firing()}
 
+    def until_it_knows(self, targets: int) -> None:
+        """All of these, from a few scrapes: what changes from now on is seen as a change."""
+        query = f"sum(up) == {targets} and min(count_over_time(up[1m])) >= {FEW_SCRAPES}"
+        self._until(lambda: bool(self.prometheus.query(query)), "Prometheus never knew all targets", ())
+
     def befalls(
-        self, fault: str, alerts: Collection[str], broken: AbstractContextManager[Any], later: Collection[str] = ()
+        self,
+        fault: str,
+        alerts: Collection[str],
+        broken: AbstractContextManager[Any],
+        later: Collection[str] = (),
     ) -> None:
         """While it is broken they fire, each of them; before it none does, and when it is mended they clear.
 
@@ -50,7 +61,7 @@ class Watch:
         began_at = time.monotonic()
         with broken:
             fired = self._all_fired(wanted, began_at, fault)
-            self.look_for_data()
+            self.look_around()
         mended_at = time.monotonic()
         for name, (after_s, one) in fired.items():
             self.seen[name] = Seen(name, fault, after_s, one.value, one.labels, mended_at)
@@ -58,7 +69,9 @@ class Watch:
 
     def settle(self, alerts: Collection[str] | None = None) -> None:
         """Until these, or all, have cleared."""
-        owed = {one for one in (self.seen if alerts is None else alerts) if self.seen[one].cleared_after_s is None}
+        owed = {
+            one for one in (self.seen if alerts is None else alerts) if self.seen[one].cleared_after_s is None
+        }
 
         def all_clear() -> bool:
             firing = self.firing
@@ -70,7 +83,10 @@ class Watch:
 
         self._until(all_clear, "they do not clear", owed)
 
-    def look_for_data(self) -> None:
+    def look_around(self) -> None:
+        self.complaints |= {
+            f"{name}: {one}" for name, one in self.prometheus.health_of_rules().items() if one
+        }
         for expression in set(self.expressions) - self.with_data:
             if any(one.value == one.value for one in self.prometheus.query(expression)):  # not NaN
                 self.with_data.add(expression)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from tests import pictures, scripted
 from tests.alert_watch import Watch
@@ -40,9 +41,8 @@ TINY_QUEUE = 1
 PICTURES = pictures.jpeg(pictures.scene(48, 32)), pictures.jpeg(pictures.scene(36, 24))
 TRUTH, LIE = [8, 8, 24, 56], [36, 8, 52, 56]  # of 64
 CODE = f"""
-    import json, time
+    import json, random, struct, time
     from pathlib import Path
-    import cv2
     import numpy as np
     import triton_python_backend_utils as pb
 
@@ -55,11 +55,15 @@ CODE = f"""
             fault = json.loads(self.file.read_text()) if self.file.exists() else {{}}
             time.sleep(fault.get("adds_s", 0))
             box = np.array({LIE} if fault.get("lies") else {TRUTH}, np.float32) / 64
+            self.fails = fault.get("fails", False)
             return [self.answer(request, box) for request in requests]
 
         def answer(self, request, box):
-            data = pb.get_input_tensor_by_name(request, "image").as_numpy().reshape(-1)
-            height, width = cv2.imdecode(data, cv2.IMREAD_COLOR).shape[:2]
+            if self.fails and random.random() < 0.2:
+                return pb.InferenceResponse(error=pb.TritonError("planned"))
+            data = pb.get_input_tensor_by_name(request, "image").as_numpy().tobytes()
+            frame = data.index(b"\\xff\\xc0")
+            height, width = struct.unpack(">HH", data[frame + 5 : frame + 9])
             rows = np.full((1, {scripted.SPEC.max_detections}, 6), -1, np.float32)
             rows[0, 0] = [*box * [width, height, width, height], 0.75, 1]
             size = np.array([[width, height]], np.int32)
@@ -122,7 +126,7 @@ class MonitoredStack:
     # --- what callers do --------------------------------------------------------------------------------------
 
     @contextmanager
-    def traffic(self, callers: int = 3, pause_s: float = 0.1, query: str = "") -> Iterator[list[int]]:
+    def traffic(self, callers: int = 2, pause_s: float = 0.1, query: str = "") -> Iterator[list[int]]:
         """Callers that ask again and again from a thread; the statuses they got."""
         statuses: list[int] = []
         over = threading.Event()
@@ -161,7 +165,8 @@ class MonitoredStack:
     def stub_dead(self, model: str = YOLO26) -> Iterator[None]:
         """Triton lives and calls the model ready; only a restart helps."""
         for pid in self.triton.stub_pids():
-            os.kill(pid, signal.SIGKILL)
+            if model in " ".join(psutil.Process(pid).cmdline()):
+                os.kill(pid, signal.SIGKILL)
         try:
             yield
         finally:
@@ -183,7 +188,7 @@ class MonitoredStack:
 
     @contextmanager
     def ill(self, **fault: Any) -> Iterator[None]:
-        """What `CODE` looks at before it answers: `adds_s`, `lies`."""
+        """What `CODE` looks at before it answers: `adds_s`, `fails` (one call of five), `lies`."""
         self.tell(**fault)
         try:
             yield
@@ -244,11 +249,12 @@ def monitored(
     rules: Sequence[Path],
     *,
     alertmanager: AlertmanagerServer | None = None,
-    also: Mapping[str, str] | None = None,
+    also: Mapping[str, Sequence[str]] | None = None,
     legacy: Legacy | None = None,
+    workers: int = 1,
     **variables: str,
 ) -> Iterator[MonitoredStack]:
-    """`also`: further jobs and their addresses; `variables`: the backend's."""
+    """`also`: further jobs and their addresses, or other ones; `variables`: the backend's."""
     legacy = legacy or Legacy()
     write_models(folder / "models")
     with ExitStack() as held:
@@ -256,14 +262,17 @@ def monitored(
         legacy.start()
         triton = held.enter_context(running_triton(folder / "models"))
         known: dict[str, Any] = {"TRITON_ENABLED": "true", "TRITON_TRAFFIC_FRACTION": "1", **variables}
-        backend = held.enter_context(running_backend(legacy=legacy.url, triton=triton, **known))
+        backend = held.enter_context(
+            running_backend(legacy=legacy.url, triton=triton, workers=workers, **known)
+        )
         targets = {
-            "backend": f"127.0.0.1:{backend.port}",
-            "triton": triton.plan.url("metrics"),
-            "yolo26": f"127.0.0.1:{legacy.port}",
+            "backend": (f"127.0.0.1:{backend.port}",),
+            "triton": (triton.plan.url("metrics"),),
+            "yolo26": (f"127.0.0.1:{legacy.port}",),
             **(also or {}),
         }
         address = alertmanager.address if alertmanager else ""
         copy = configuration(targets, rules, interval_s=INTERVAL_S, alertmanager=address)
-        prometheus = held.enter_context(running_prometheus(folder / "prometheus", copy))
-        yield MonitoredStack(backend, triton, legacy, folder, Watch(prometheus))
+        watch = Watch(held.enter_context(running_prometheus(folder / "prometheus", copy)))
+        watch.until_it_knows(sum(map(len, targets.values())))
+        yield MonitoredStack(backend, triton, legacy, folder, watch)

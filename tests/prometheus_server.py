@@ -106,7 +106,7 @@ class PrometheusServer:
 
 
 def configuration(
-    targets: Mapping[str, str], rules: Sequence[Path], *, interval_s: float, alertmanager: str = ""
+    targets: Mapping[str, Sequence[str]], rules: Sequence[Path], *, interval_s: float, alertmanager: str = ""
 ) -> dict[str, Any]:
     """`monitoring/prometheus.yml` with other addresses (host:port), rules and intervals; nothing else differs."""
     ours: dict[str, Any] = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
@@ -119,7 +119,7 @@ def configuration(
     assert set(targets) <= known, f"no job of ours: {set(targets) - known}"
     ours["scrape_configs"] = [job for job in ours["scrape_configs"] if job["job_name"] in targets]
     for job in ours["scrape_configs"]:
-        job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
+        job["static_configs"] = [{"targets": list(targets[job["job_name"]])}]
     ours["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager or NEVER]}]}]}
     return ours
 

@@ -1,15 +1,15 @@
 """A copy of our rules in which all time goes faster: `for`, windows, offsets and intervals are divided by a factor.
 
-shortened(MONITORING, folder, factor=60, least_window_s=4)    # -> the files, as Prometheus is to read them
+shortened(MONITORING, folder, factor=60, interval_s=1)    # -> the files, as Prometheus is to read them
 
-A window keeps a least length, or there would be no two samples in it. An age (a `…_timestamp_seconds` against
-`time()`) is compared with days, which are divided by AGES once more, or a day would still be 24 minutes.
+A window keeps the length of some scrapes, or there would be no two samples in it; so does a `for`, or one scrape that
+came late would be an alert. An age (`time()` less a `…_timestamp_seconds`) is compared with days, which are divided by
+AGES once more, or a day would still be 24 minutes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +21,31 @@ WINDOW = re.compile(rf"\[({DURATION})(?::({DURATION})?)?\]")
 OFFSET = re.compile(rf"\boffset\s+({DURATION})")
 AGE = re.compile(r"(_(?:age|timestamp)_seconds(?:\{[^}]*\})?[\s)]*(?:>=|<=|>|<)\s*)(\d[\d.]*)")
 AGES = 240.0
+LEAST_WINDOW, LEAST_WAIT = 4, 2  # scrapes
 WAITS = ("for", "keep_firing_for")
 
 
-def shortened(monitoring: Path, folder: Path, factor: float, least_window_s: float) -> list[Path]:
+def shortened(monitoring: Path, folder: Path, factor: float, interval_s: float) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     sources = [monitoring / "recording.yml", *sorted((monitoring / "alerts").glob("*.yml"))]
-    return [_copied(source, folder, factor, least_window_s) for source in sources]
+    return [_copied(source, folder, factor, interval_s) for source in sources]
 
 
-def _copied(source: Path, folder: Path, factor: float, least_window_s: float) -> Path:
+def _copied(source: Path, folder: Path, factor: float, interval_s: float) -> Path:
     document = yaml.safe_load(source.read_text())
     for group in document["groups"]:
         group.pop("interval", None)  # the interval of the test's configuration
         for rule in group["rules"]:
-            _shorten(rule, factor, least_window_s)
+            _shorten(rule, factor, interval_s)
     copy = folder / source.name
     copy.write_text(yaml.safe_dump(document, sort_keys=False, width=1000))
     return copy
 
 
-def _shorten(rule: dict[str, Any], factor: float, least_window_s: float) -> None:
+def _shorten(rule: dict[str, Any], factor: float, interval_s: float) -> None:
     for name in rule.keys() & set(WAITS):
-        rule[name] = shorter(rule[name], factor)
-    rule["expr"] = shorter_expression(rule["expr"], factor, least_window_s)
+        rule[name] = shorter(rule[name], factor, LEAST_WAIT * interval_s)
+    rule["expr"] = shorter_expression(rule["expr"], factor, LEAST_WINDOW * interval_s)
 
 
 def shorter_expression(expression: str, factor: float, least_window_s: float) -> str:
@@ -68,8 +69,3 @@ def shorter(duration: str, factor: float, least_s: float = 0.0) -> str:
 def seconds(duration: str) -> float:
     parts = re.findall(r"(\d+)(ms|[smhdwy])", str(duration))
     return sum(int(number) * UNITS_S[unit] for number, unit in parts)
-
-
-def rules_of(files: list[Path], keep: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
-    return [rule for group in groups for rule in group["rules"] if keep(rule)]
