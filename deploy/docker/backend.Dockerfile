@@ -6,7 +6,7 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 # Installed anew only when the project asks for something else, not when its code changes.
 FROM base AS dependencies
-ARG EXTRAS="fleet"
+ARG EXTRAS="fleet tracing"
 WORKDIR /build
 RUN python -m venv /opt/venv
 COPY pyproject.toml constraints.txt deploy/docker/requirements.py ./

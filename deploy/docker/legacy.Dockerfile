@@ -9,7 +9,7 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # torch first and alone: it is most of the image, and changes least.
 FROM base AS dependencies
 ARG TORCH_INDEX=https://pypi.org/simple
-ARG EXTRAS="ai"
+ARG EXTRAS="ai tracing"
 WORKDIR /build
 RUN python -m venv /opt/venv
 COPY constraints.txt ./

@@ -138,6 +138,16 @@ def test_the_switch_beside_the_containers_turns_triton_off_without_a_restart(up,
     (house.working_dir("backend") / ".env").unlink()
 
 
+def test_the_command_in_the_backends_container_finds_its_backend_and_its_key(up, house):
+    up["backend"].wait_until_healthy()
+    shown = subprocess.run(
+        ["crossfade", "rollout", "show"], env=house.environment("backend"), cwd=house.working_dir("backend"),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "yolo26 100.00%" in shown.stdout
+
+
 @pytest.mark.parametrize("content", [None, ""])
 @pytest.mark.parametrize(
     ("name", "secret", "sentence"),

@@ -197,7 +197,7 @@ def test_each_secret_has_a_reader_and_is_made_or_named_by_the_script(whole):
 
 def test_every_variable_of_a_service_is_one_that_it_reads(whole):
     known = {
-        "backend": _names(Settings), "rtdetr": _names(ServiceSettings, "RTDETR_"),
+        "backend": _names(Settings) | {"TRITON_REPOSITORY"}, "rtdetr": _names(ServiceSettings, "RTDETR_"),
         "yolo26": _names(ServiceSettings, "YOLO26_"),
         "models": _names(EmbeddedSettings) | {"RTDETR_WEIGHTS", "YOLO26_WEIGHTS"},
     }  # fmt: skip
@@ -332,7 +332,9 @@ def test_code_is_copied_after_what_it_depends_on_is_installed():
 
 
 def test_the_backends_image_has_no_torch():
-    said = _requirements("fleet")
+    extras = re.search(r'^ARG EXTRAS="(.*)"$', (ROOT / "deploy/docker/backend.Dockerfile").read_text(), re.M)
+    assert extras is not None
+    said = _requirements(*extras[1].split())
     assert not [line for line in said if re.match(r"torch|ultralytics|openvino|nvidia", line)]
     assert any(line.startswith("redis") for line in said)
 
