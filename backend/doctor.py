@@ -63,18 +63,7 @@ class Patient:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status 1 if something fails."""
-    parser = argparse.ArgumentParser(prog="crossfade doctor", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="a list of tables")
-    parser.add_argument(
-        "--triton", metavar="HOST:PORT", help="only whether the Triton there serves our client, call by call"
-    )
-    parser.add_argument(
-        "--protocol", choices=("grpc", "http"), default="grpc", help="asked of --triton (grpc)"
-    )
-    parser.add_argument(
-        "--model", action="append", metavar="NAME", help="asked of --triton (those of both detectors)"
-    )
-    args = parser.parse_args(arguments)
+    args = parser().parse_args(arguments)
     found = []
     for finding in foreign_triton(args) if args.triton else examine():
         found.append(finding)
@@ -83,6 +72,21 @@ def main(arguments: Sequence[str]) -> int:
     if args.json:
         print(json.dumps([asdict(finding) for finding in found], indent=2))
     return 1 if any(finding.level == "FAIL" for finding in found) else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    words = argparse.ArgumentParser(prog="crossfade doctor", description=__doc__)
+    words.add_argument("--json", action="store_true", help="a list of tables")
+    words.add_argument(
+        "--triton", metavar="HOST:PORT", help="only whether the Triton there serves our client, call by call"
+    )
+    words.add_argument(
+        "--protocol", choices=("grpc", "http"), default="grpc", help="asked of --triton (grpc)"
+    )
+    words.add_argument(
+        "--model", action="append", metavar="NAME", help="asked of --triton (those of both detectors)"
+    )
+    return words
 
 
 def examine() -> Iterator[Finding]:
