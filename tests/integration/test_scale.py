@@ -54,7 +54,8 @@ def told(what: str, control: Sequence[Reply], then: Sequence[Reply]) -> None:
     print(
         f"{what}: p95 {p95_ms(control):.1f} ms before, {p95_ms(then):.1f} ms with it, "
         f"the slowest {max(reply.took_s for reply in then) * 1000:.0f} ms; "
-        f"{sum(sum(reply.attempts.values()) > 1 for reply in then)} tried twice; {dict(counted(then))}"
+        f"{sum(reply.status == 200 and sum(reply.attempts.values()) > 1 for reply in then)} tried twice; "
+        f"{dict(counted(then))}"
     )
 
 
