@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.prometheus_server import PrometheusServer, Sample
 
-LOOK_S = 0.2
+LOOK_S = 0.25
 FEW_SCRAPES = 3
 PATIENCE_S = 90.0  # tells a dead alert from a busy machine
 

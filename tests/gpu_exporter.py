@@ -8,25 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 
-CROWDED_GPU = {
-    "nv_gpu_utilization": 1.0, "nv_gpu_memory_used_bytes": 77e9, "nv_gpu_memory_total_bytes": 80e9,
-    "nv_gpu_power_usage": 650.0, "nv_gpu_power_limit": 700.0,
-}  # fmt: skip
-EASY_GPU = CROWDED_GPU | {"nv_gpu_utilization": 0.2, "nv_gpu_memory_used_bytes": 20e9}
+# What a Triton said of a busy H100.
+GOLDEN = Path(__file__).with_name("golden") / "triton_metrics.txt"
+BUSY = {
+    line.partition("{")[0]: float(line.rpartition(" ")[2])
+    for line in GOLDEN.read_text().splitlines()
+    if line.startswith(("nv_gpu_", "nv_energy_"))
+}
+CROWDED_GPU = BUSY | {"nv_gpu_memory_used_bytes": 0.96 * BUSY["nv_gpu_memory_total_bytes"]}
+EASY_GPU = BUSY | {"nv_gpu_utilization": 0.2}
 
 
 @dataclass
 class GpuExporter:
     triton_url: str = ""
     gpu: dict[str, float] = field(default_factory=lambda: dict(EASY_GPU))
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=5, trust_env=False))
 
     def text(self) -> str:
-        triton = httpx.get(self.triton_url, timeout=5, trust_env=False).text if self.triton_url else ""
+        triton = self.client.get(self.triton_url).text if self.triton_url else ""
         own = [line for line in triton.splitlines() if "nv_gpu_" not in line]
-        gpu = self.gpu | {"nv_energy_consumption": 100 * time.monotonic()}  # joules
+        gpu = self.gpu | {"nv_energy_consumption": self.gpu["nv_gpu_power_usage"] * time.monotonic()}
         lines = [f'{name}{{gpu_uuid="GPU-1"}} {value}' for name, value in gpu.items()]
         return "\n".join([*own, *lines, ""])
 
@@ -61,3 +67,4 @@ def running_gpu(exporter: GpuExporter) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+        exporter.client.close()

@@ -50,6 +50,7 @@ class PrometheusServer:
         self._file.write_text(yaml.safe_dump(dict(configuration), sort_keys=False))
         self._log = folder / "prometheus.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)  # a new one takes 25 ms
 
     @property
     def url(self) -> str:
@@ -71,6 +72,7 @@ class PrometheusServer:
     def stop(self) -> None:
         if self._process is not None:
             stop(self._process)
+        self._client.close()
 
     def log_text(self) -> str:
         return self._log.read_text(errors="replace")[-4000:]
@@ -95,13 +97,12 @@ class PrometheusServer:
         return {rule["name"]: rule.get("lastError", "") for group in groups for rule in group["rules"]}
 
     def _get(self, path: str, **query: str) -> dict[str, Any]:
-        answer = httpx.get(self.url + path, params=query, timeout=30, trust_env=False)
-        found: dict[str, Any] = answer.json()
+        found: dict[str, Any] = self._client.get(path, params=query).json()
         return found
 
     def _is_ready(self) -> bool:
         with suppress(httpx.TransportError):
-            return httpx.get(self.url + "/-/ready", timeout=5, trust_env=False).status_code == 200
+            return self._client.get("/-/ready").status_code == 200
         return False
 
 

@@ -1,8 +1,8 @@
 """Our rules on a real Prometheus and a real Alertmanager: every alert comes from its real fault, and goes with it.
 
 Four stories run at once, each with a stack and a Prometheus of its own (`tests.monitored_stories`); time goes faster in
-the copy of the rules that they use (`tests.shortened_rules`). What each took is printed with `-s`. All is real but the GPU:
-its lines stand in a real Triton's text (`tests.gpu_exporter`).
+copy of the rules that they use (`tests.shortened_rules`). What each took is printed with `-s`. All is real but the
+GPU: its lines stand in a real Triton's text (`tests.gpu_exporter`).
 """
 
 from __future__ import annotations
