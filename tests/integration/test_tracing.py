@@ -391,7 +391,7 @@ def test_a_context_is_passed_on_if_it_is_one(came, goes):
 
 # --- collectors that nobody may notice --------------------------------------------------------------------
 
-CALLS = 300
+CALLS = 100
 
 
 def client_of(tracing: Untraced) -> Callable[[], Any]:
@@ -404,7 +404,7 @@ def client_of(tracing: Untraced) -> Callable[[], Any]:
     return lambda: client.detect(sample_jpeg())
 
 
-async def best_of(detect: Callable[[], Any], rounds: int = 5) -> float:
+async def best_of(detect: Callable[[], Any], rounds: int = 4) -> float:
     """Of the quickest round: what else the machine does is in the others."""
     took: list[float] = []
     for _ in range(rounds):
