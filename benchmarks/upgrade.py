@@ -157,8 +157,19 @@ def require(what: str, holds: bool, say: Say, found: str = "") -> None:
 
 def has(revision: str) -> bool:
     """A clone may be shallow, or no clone at all."""
-    asked = ["git", "cat-file", "-e", f"{revision}^{{commit}}"]
-    return subprocess.run(asked, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    return bool(_git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"))
+
+
+def before_there_was(path: str) -> str:
+    """The last revision without this file; empty where the history does not say."""
+    added = _git("log", "--diff-filter=A", "--format=%H", "--", path).split()
+    before = f"{added[-1]}~1" if added else ""
+    return before if before and has(before) else ""
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def tree_of(revision: str, folder: Path) -> Path:

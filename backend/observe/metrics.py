@@ -189,9 +189,11 @@ class Metrics:
             "shadow_dropped", "Requests chosen for a comparison that had none", "reason"
         )
         self._disagreement = self._new.gauge(
-            "shadow_disagreement_ratio", "The share of a step's comparisons in which Triton differed or failed", "livemostrecent",
+            "shadow_disagreement_ratio",
+            "The share of a step's comparisons in which Triton differed or failed",
+            "livemostrecent",
             "detector",
-        )  # fmt: skip
+        )
         self._latency_delta = self._new.histogram(
             "shadow_latency_delta_seconds",
             "Triton's time less legacy's, on one picture",
