@@ -36,6 +36,7 @@ class Told:
 
     watch: Watch
     pages: dict[str, list[Message]] = field(default_factory=dict)  # by fault
+    tickets: dict[str, set[str]] = field(default_factory=dict)  # by fault: the alerts that were sent as such
     silenced: dict[str, set[str]] = field(default_factory=dict)  # by fault: what Alertmanager kept to itself
     heartbeats: list[Message] = field(default_factory=list)
     links: set[str] = field(default_factory=set)  # of messages
@@ -93,9 +94,11 @@ class Paged:
             until(lambda: page in [one.alert for one in self._pages(since)], f"{fault}: no page came")
             self.told.silenced[fault] = self.inhibited()
             time.sleep(SECOND_PAGE_S)
-            self.told.pages[fault] = self._pages(
-                since
-            )  # who mends a dead stub kills Triton, and may be paged for it
+            # Now: whoever mends a dead stub kills Triton, and may be paged for it.
+            self.told.pages[fault] = self._pages(since)
+            self.told.tickets[fault] = {
+                one.alert for one in self.receiver.of("ticket", since) if one.is_firing
+            }
 
     def _pages(self, since: float) -> list[Message]:
         return [one for one in self.receiver.of("page", since) if one.is_firing]
