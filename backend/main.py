@@ -129,7 +129,7 @@ async def _composed(settings: Settings, transports: Transports | None, stack: As
     stack.push_async_callback(pilot.close)
     _start(stack, prober.run(), _measuring(client), recorder.run(), pilot.run())
     orders = Orders(rollout, settings, certificates, DETECTORS)
-    return Parts.of(settings, client, rollout, orders, Keys.of(settings), metrics)
+    return Parts.of(settings, client, rollout, orders, Keys.of(settings), metrics, observe)
 
 
 def _compared(

@@ -10,7 +10,15 @@ from fastapi import FastAPI, Response
 from fastapi.concurrency import run_in_threadpool
 
 from backend.observe import workers
-from backend.observe.events import BreakerMoved, FlagsSeen, InFlight, RequestEnded, Retried
+from backend.observe.events import (
+    BreakerMoved,
+    DisagreementMeasured,
+    FlagsSeen,
+    InFlight,
+    RequestEnded,
+    Retried,
+    SideReady,
+)
 
 ENDED = RequestEnded(
     request_id="r", caller_request_id="", camera=None, detector="yolo26", decided="triton", outcome="ok",
@@ -48,6 +56,13 @@ def app() -> FastAPI:
         metrics(InFlight("triton", in_flight))
         metrics(BreakerMoved("yolo26", "triton", breaker))
         metrics(FlagsSeen(True, version, stale, {"yolo26": 0.5}, {"yolo26": effective}))
+        return said()
+
+    @api.post("/known")
+    async def known(only: int, ready: bool | None = None, disagreement: float | None = None):
+        if only == os.getpid():
+            metrics(SideReady("yolo26", "triton", ready))
+            metrics(DisagreementMeasured("yolo26", disagreement))
         return said()
 
     @api.get("/metrics")

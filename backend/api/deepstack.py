@@ -15,6 +15,7 @@ from ai.core.detections import Detection, Detections
 from ai.core.labels import COCO_80
 from backend.api import answers
 from backend.api.auth import HEADER
+from backend.api.counting import counted
 from backend.api.errors import DEEPSTACK_PATH as PATH
 from backend.api.job import job
 from backend.api.upload import checked
@@ -28,6 +29,7 @@ KNOWN_LABELS: Final = frozenset(
 )  # Frigate's own label map: "truck", which it lacks, it reads as a car
 
 
+@counted
 async def detection(request: Request) -> Response:
     with job(request) as one:
         image = await one.intake.image("image")

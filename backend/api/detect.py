@@ -14,6 +14,7 @@ from ai.web.intake import Upload
 from ai.web.problems import Problem
 from backend.api import answers
 from backend.api.auth import require_caller
+from backend.api.counting import counted
 from backend.api.errors import not_served
 from backend.api.job import Job, job
 from backend.api.upload import checked
@@ -21,6 +22,7 @@ from backend.services.errors import NotServed
 from backend.services.request import Served
 
 
+@counted
 async def detect(request: Request) -> Response:
     require_caller(request)
     with job(request) as one:
@@ -29,6 +31,7 @@ async def detect(request: Request) -> Response:
     return answers.json_of(request, answers.single(served), answers.served_headers(served))
 
 
+@counted
 async def detect_batch(request: Request) -> Response:
     """All images share the one deadline; one that is bad, or not served, is an error at its index."""
     require_caller(request)

@@ -13,6 +13,7 @@ from ai.web.intake import Intake
 from ai.web.waiting import expiry, while_wanted
 from backend.api.asked import Asked
 from backend.api.auth import Role, who
+from backend.api.counting import told_by_the_client
 from backend.api.parts import Parts, parts_of
 from backend.api.upload import introduced
 from backend.services.deadline import Deadline
@@ -32,12 +33,14 @@ class Job:
     async def serve(self, image: bytes, asked: Asked, deadline_s: float) -> Served:
         """By one of the sides; raises NotServed, or CallerGone: the deadline is the client's to keep."""
         work = self.parts.client.detect(image, **_wishes(self.about, asked, self.deadline(deadline_s)))
-        return await while_wanted(self.request, work)
+        with told_by_the_client(self.request):
+            return await while_wanted(self.request, work)
 
     async def serve_batch(self, images: Sequence[bytes]) -> list[Served | NotServed]:
         deadline = self.deadline(self.parts.settings.detect_deadline_s)
         work = self.parts.client.detect_batch(images, **_wishes(self.about, self.asked, deadline))
-        return await while_wanted(self.request, work)
+        with told_by_the_client(self.request):
+            return await while_wanted(self.request, work)
 
     def deadline(self, seconds: float) -> Deadline:
         """Made when the body has arrived: a slow line is no fault of a side."""

@@ -16,6 +16,7 @@ from ai.web.intake import Budget, IntakeLimits
 
 if TYPE_CHECKING:
     from backend.api.auth import Keys
+    from backend.observe.events import Observer
     from backend.observe.metrics import Metrics
     from backend.ramp.orders import Orders
     from backend.rollout.control import Rollout
@@ -31,6 +32,7 @@ class Parts:
     orders: Orders
     keys: Keys
     metrics: Metrics
+    observe: Observer
     budget: Budget  # for the bodies of all requests
     intake_limits: IntakeLimits
     image_limits: ImageLimits
@@ -44,6 +46,7 @@ class Parts:
         orders: Orders,
         keys: Keys,
         metrics: Metrics,
+        observe: Observer,
     ) -> Parts:
         """With what follows from the settings; the lifespan puts it at `app.state.parts`."""
         limits = IntakeLimits(
@@ -53,7 +56,8 @@ class Parts:
             settings.upload_timeout_s,
         )
         budget = Budget(settings.max_receiving_bytes)
-        return cls(settings, client, rollout, orders, keys, metrics, budget, limits, settings.image_limits)
+        images = settings.image_limits
+        return cls(settings, client, rollout, orders, keys, metrics, observe, budget, limits, images)
 
 
 def parts_of(request: Request) -> Parts:

@@ -29,6 +29,11 @@ AttemptCode = Literal[
     "ok", "unavailable", "overloaded", "deadline_exceeded", "server_error", "model_not_found", "invalid_model_output",
     "refused", "cancelled",
 ]  # fmt: skip
+FallbackReason = Literal[
+    "breaker_open", "full", "share", "pace", "flag_changed", "unavailable", "overloaded", "deadline_exceeded",
+    "server_error", "model_not_found", "invalid_model_output", "refused",
+]  # fmt: skip
+"""why a side was not asked · how its call failed"""
 ShedReason = Literal["full", "share", "pace"]
 """no place left · this camera has its share · it would be too late"""
 Light = Literal["day", "infrared"]
@@ -156,6 +161,14 @@ class RequestEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A request for detections that ended outside the client: no image of it ended there, or what did never arrived."""
+
+    detector: str  # a configured one
+    outcome: Literal["busy", "failed"]  # no room for its body · a fault of the API's
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """A pair of answers to one picture was compared, or one of them never came."""
 
@@ -187,8 +200,10 @@ class ShadowDropped:
 
 @dataclass(frozen=True, slots=True)
 class DisagreementMeasured:
+    """Told by the worker that leads, at each look."""
+
     detector: str
-    ratio: float
+    ratio: float | None  # None: nothing is compared yet at this step, or this worker leads no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +217,9 @@ class RampStands:
     """Where a ramp is on its way, as every worker sees it."""
 
     detector: str
-    running: bool  # from its start to its last promotion, paused or not
+    running: bool  # from its start to its last promotion, paused or not; a dry run never is
     step_at: float  # unix seconds; when the evidence of this step was begun
+    rolled_back: bool = False  # by itself, and nobody has started another one or given Triton a share since
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +239,8 @@ class RampRolledBack:
 
 Event = (
     Attempted | Retried | RetryBudgetExhausted | FellBack | Shed | InFlight | BreakerMoved | SideReady
-    | HeadroomMeasured | FlagsSeen | FlagsChanged | RequestEnded | Compared | ShadowDropped | DisagreementMeasured
-    | RampStepped | RampStands | RampWaits | RampRolledBack
+    | HeadroomMeasured | FlagsSeen | FlagsChanged | RequestEnded | TurnedAway | Compared | ShadowDropped
+    | DisagreementMeasured | RampStepped | RampStands | RampWaits | RampRolledBack
 )  # fmt: skip
 Observer = Callable[[Event], None]
 

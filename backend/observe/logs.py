@@ -18,6 +18,7 @@ from backend.observe.events import (
     RequestEnded,
     RetryBudgetExhausted,
     Shed,
+    TurnedAway,
 )
 from backend.observe.lines import TRACE, Format, line_of, stamp
 from backend.observe.seldom import Clock, Key, Seldom
@@ -28,6 +29,11 @@ _LEVELS: Mapping[Outcome, str] = {
     "ok": "info", "refused": "info", "gone": "info",
     "unavailable": "warning", "busy": "warning", "late": "warning", "failed": "error",
 }  # fmt: skip
+_TROUBLE: Mapping[str, tuple[str, str]] = {
+    "shed": ("backend", "reason"),
+    "retry_budget_exhausted": ("backend", "detector"),
+    "turned_away": ("detector", "outcome"),
+}
 
 
 class RequestLog:
@@ -56,6 +62,7 @@ class RequestLog:
             RetryBudgetExhausted: lambda event: self._trouble.happened(
                 ("retry_budget_exhausted", event.backend, event.detector)
             ),
+            TurnedAway: lambda event: self._trouble.happened(("turned_away", event.detector, event.outcome)),
         }
 
     def __call__(self, event: Event) -> None:
@@ -95,9 +102,8 @@ class RequestLog:
         )  # fmt: skip
 
     def _say_trouble(self, key: Key, count: int) -> None:
-        event, backend, what = key
-        about = {"reason": what} if event == "shed" else {"detector": what}
-        self._say("warning", event, backend=backend, **about, count=count)
+        event, *about = key
+        self._say("warning", event, **dict(zip(_TROUBLE[event], about, strict=True)), count=count)
 
     def _say(self, level: str, event: str, **fields: object) -> None:
         self._write(self._line({"ts": stamp(self._wall_clock()), "level": level, "event": event, **fields}))

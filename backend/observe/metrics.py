@@ -19,35 +19,7 @@ from prometheus_client import (
     generate_latest,
 )  # fmt: skip
 
-from backend.observe.events import (
-    AttemptCode,
-    Attempted,
-    BreakerMoved,
-    BreakerState,
-    ChangeKind,
-    Compared,
-    DisagreementMeasured,
-    DropReason,
-    Event,
-    FellBack,
-    FlagsChanged,
-    FlagsSeen,
-    HeadroomMeasured,
-    InFlight,
-    Outcome,
-    RampRolledBack,
-    RampStands,
-    RampStepped,
-    RampWaits,
-    RequestEnded,
-    Retried,
-    RetryBudgetExhausted,
-    ShadowDropped,
-    Shed,
-    ShedReason,
-    SideReady,
-    Verdict,
-)  # fmt: skip
+from backend.observe import events
 from backend.observe.labels import Maker
 from backend.observe.sharing import forget_the_dead, shared
 from backend.settings import DETECTORS
@@ -55,7 +27,7 @@ from backend.sides import SIDES, Side
 
 NOBODY: Final = "none"  # the backend of a request that no side served
 
-BREAKER_STATES: Final[Mapping[BreakerState, int]] = {"closed": 0, "half_open": 1, "open": 2}
+BREAKER_STATES: Final[Mapping[events.BreakerState, int]] = {"closed": 0, "half_open": 1, "open": 2}
 
 # From a fast GPU to the deadline; 0.07, 0.1, 0.4 and 0.5 are the edges that objectives are written with.
 DURATION_BUCKETS_S = (
@@ -85,7 +57,7 @@ class Metrics:
         self._begin_at_zero()
         self._listeners = self._by_type()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         self._listeners[type(event)](event)
 
     def render(self) -> bytes:
@@ -165,14 +137,20 @@ class Metrics:
             "rollout_ramp_step", "The step that the ramp is at", "livemostrecent", "detector"
         )
         self._ramp_running = self._new.gauge(
-            "rollout_ramp_running", "1 from a ramp's start to its last promotion", "livemax", "detector"
-        )
+            "rollout_ramp_running", "1 from a ramp's start to its last promotion, unless it is a dry run", "livemax",
+            "detector",
+        )  # fmt: skip
         self._ramp_paused = self._new.gauge(
             "rollout_ramp_paused", "1 while a ramp waits for a person", "livemax", "detector"
         )
         self._ramp_step_started = self._new.gauge(
             "rollout_ramp_step_started_timestamp_seconds", "When the evidence of the present step was begun",
             "livemax", "detector",
+        )  # fmt: skip
+        self._ramp_rolled_back = self._new.gauge(
+            "rollout_ramp_rolled_back",
+            "1 from a ramp's own rollback until another one starts or Triton is given a share by hand", "livemax",
+            "detector",
         )  # fmt: skip
         self._ramp_rollbacks = self._new.counter(
             "rollout_ramp_rollbacks", "Ramps that rolled back by themselves", "detector"
@@ -209,19 +187,20 @@ class Metrics:
         for detector in self._detectors:
             for side in SIDES:
                 self._begin_side(detector, side)
-            for outcome in get_args(Outcome):
+            for outcome in get_args(events.Outcome):
                 if outcome != "ok":
                     self._requests.of(detector, NOBODY, outcome)
-            for verdict in get_args(Verdict):
+            for verdict in get_args(events.Verdict):
                 self._comparisons.of(detector, verdict)
+            self._ramp_rolled_back.of(detector).set(0)
             self._ramp_rollbacks.of(detector)
         for side in SIDES:
             self._in_flight.of(side).set(0)
-        for kind in get_args(ChangeKind):
+        for kind in get_args(events.ChangeKind):
             self._changes.of(kind)
-        for place in get_args(ShedReason):
+        for place in get_args(events.ShedReason):
             self._shed.of(place)
-        for reason in get_args(DropReason):
+        for reason in get_args(events.DropReason):
             self._shadow_dropped.of(reason)
 
     def _begin_side(self, detector: str, side: Side) -> None:
@@ -229,58 +208,65 @@ class Metrics:
         self._breakers.of(detector, side).set(BREAKER_STATES["closed"])
         for state in BREAKER_STATES:
             self._transitions.of(detector, side, state)
-        for code in get_args(AttemptCode):
+        for code in get_args(events.AttemptCode):
             self._attempts.of(detector, side, code)
+        for other in SIDES:
+            for reason in get_args(events.FallbackReason) if other != side else ():
+                self._fallbacks.of(detector, side, other, reason)
 
-    def _by_type(self) -> Mapping[type[Event], Callable[[Any], None]]:
+    def _by_type(self) -> Mapping[type[events.Event], Callable[[Any], None]]:
         return {
-            RequestEnded: self._request_ended,
-            Attempted: self._attempted,
-            InFlight: self._in_flight_moved,
-            FellBack: self._fell_back,
-            Retried: lambda _: self._retries.inc(),
-            RetryBudgetExhausted: lambda _: self._budget_exhausted.inc(),
-            Shed: lambda event: self._shed.of(event.reason).inc(),
-            BreakerMoved: self._breaker_moved,
-            SideReady: self._side_ready,
-            HeadroomMeasured: lambda event: self._headroom.of(event.detector).set(event.ratio),
-            FlagsSeen: self._flags_seen,
-            FlagsChanged: lambda event: self._changes.of(event.kind).inc(),
-            RampStepped: lambda event: self._ramp_step.of(event.detector).set(event.step),
-            RampStands: self._ramp_stands,
-            RampWaits: lambda event: self._ramp_paused.of(event.detector).set(event.for_a_person),
-            RampRolledBack: lambda event: self._ramp_rollbacks.of(event.detector).inc(),
-            Compared: self._compared,
-            ShadowDropped: lambda event: self._shadow_dropped.of(event.reason).inc(),
-            DisagreementMeasured: lambda event: self._disagreement.of(event.detector).set(event.ratio),
+            events.RequestEnded: self._request_ended,
+            events.TurnedAway: lambda event: self._requests.of(event.detector, NOBODY, event.outcome).inc(),
+            events.Attempted: self._attempted,
+            events.InFlight: self._in_flight_moved,
+            events.FellBack: self._fell_back,
+            events.Retried: lambda _: self._retries.inc(),
+            events.RetryBudgetExhausted: lambda _: self._budget_exhausted.inc(),
+            events.Shed: lambda event: self._shed.of(event.reason).inc(),
+            events.BreakerMoved: self._breaker_moved,
+            events.SideReady: self._side_ready,
+            events.HeadroomMeasured: lambda event: self._headroom.of(event.detector).set(event.ratio),
+            events.FlagsSeen: self._flags_seen,
+            events.FlagsChanged: lambda event: self._changes.of(event.kind).inc(),
+            events.RampStepped: lambda event: self._ramp_step.of(event.detector).set(event.step),
+            events.RampStands: self._ramp_stands,
+            events.RampWaits: lambda event: self._ramp_paused.of(event.detector).set(event.for_a_person),
+            events.RampRolledBack: lambda event: self._ramp_rollbacks.of(event.detector).inc(),
+            events.Compared: self._compared,
+            events.ShadowDropped: lambda event: self._shadow_dropped.of(event.reason).inc(),
+            events.DisagreementMeasured: lambda event: self._disagreement.of(event.detector).set(
+                _number(event.ratio)
+            ),
         }
 
-    def _request_ended(self, event: RequestEnded) -> None:
+    def _request_ended(self, event: events.RequestEnded) -> None:
         backend = event.backend or NOBODY
         self._requests.of(event.detector, backend, event.outcome).inc()
         self._durations.of(event.detector, backend).observe(event.total_s)
 
-    def _attempted(self, event: Attempted) -> None:
+    def _attempted(self, event: events.Attempted) -> None:
         self._attempts.of(event.detector, event.backend, event.code).inc()
 
-    def _in_flight_moved(self, event: InFlight) -> None:
+    def _in_flight_moved(self, event: events.InFlight) -> None:
         self._in_flight.of(event.backend).set(event.count)
 
-    def _fell_back(self, event: FellBack) -> None:
+    def _fell_back(self, event: events.FellBack) -> None:
         self._fallbacks.of(event.detector, event.from_, event.to, event.reason).inc()
 
-    def _breaker_moved(self, event: BreakerMoved) -> None:
+    def _breaker_moved(self, event: events.BreakerMoved) -> None:
         self._breakers.of(event.detector, event.backend).set(BREAKER_STATES[event.to])
         self._transitions.of(event.detector, event.backend, event.to).inc()
 
-    def _side_ready(self, event: SideReady) -> None:
-        self._ready.of(event.detector, event.backend).set(math.nan if event.ready is None else event.ready)
+    def _side_ready(self, event: events.SideReady) -> None:
+        self._ready.of(event.detector, event.backend).set(_number(event.ready))
 
-    def _ramp_stands(self, event: RampStands) -> None:
+    def _ramp_stands(self, event: events.RampStands) -> None:
         self._ramp_running.of(event.detector).set(event.running)
         self._ramp_step_started.of(event.detector).set(event.step_at)
+        self._ramp_rolled_back.of(event.detector).set(event.rolled_back)
 
-    def _flags_seen(self, event: FlagsSeen) -> None:
+    def _flags_seen(self, event: events.FlagsSeen) -> None:
         self._enabled.set(event.enabled)
         self._version.set(event.version)
         self._stale.set(event.stale)
@@ -289,9 +275,14 @@ class Metrics:
         for detector, fraction in event.effective.items():
             self._effective.of(detector).set(fraction)
 
-    def _compared(self, event: Compared) -> None:
+    def _compared(self, event: events.Compared) -> None:
         self._comparisons.of(event.detector, event.verdict).inc()
         if event.latency_delta_s is not None:
             self._latency_delta.of(event.detector).observe(event.latency_delta_s)
         if event.mean_iou is not None:
             self._iou.of(event.detector).observe(event.mean_iou)
+
+
+def _number(value: float | None) -> float:
+    """NaN says that there is nothing to say; `sharing` lets it hide no other worker's figure."""
+    return math.nan if value is None else value

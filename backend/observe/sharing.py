@@ -1,10 +1,12 @@
 """The files in which the workers of one launcher keep their figures, and what becomes of a dead one's.
 
-Its counters stay, or they would go down. Its gauges go, or they would stay for ever.
+Its counters stay, or they would go down. Its gauges go, or they would stay for ever. A worker whose gauge is NaN has
+nothing to say, and hides nobody who has.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from backend.observe import workers
 
@@ -38,8 +41,23 @@ class _Workers(Collector):
 
     def collect(self) -> Iterable[Metric]:
         files = [str(file) for file in self._directory.glob("*.db") if _has_begun(file)]
-        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        metrics = MultiProcessCollector._read_metrics(files)  # type: ignore[no-untyped-call]
+        for metric in metrics.values():
+            if metric.type == "gauge":
+                metric.samples = _of_those_who_know(metric.samples)
+        merged: Iterable[Metric] = MultiProcessCollector._accumulate_metrics(metrics, True)  # type: ignore[no-untyped-call]
         return merged
+
+
+def _of_those_who_know(samples: list[Sample]) -> list[Sample]:
+    """Its `merge` would compare with NaN, which nothing is less than: whose file is read first would decide."""
+    known = {_series(sample) for sample in samples if not math.isnan(sample.value)}
+    return [one for one in samples if not math.isnan(one.value) or _series(one) not in known]
+
+
+def _series(sample: Sample) -> frozenset[tuple[str, str]]:
+    """Its labels without the worker's `pid`; they come as pairs, not as the table that their type says."""
+    return frozenset((name, value) for name, value in dict(sample.labels).items() if name != "pid")
 
 
 def _has_begun(file: Path) -> bool:

@@ -200,7 +200,7 @@ def _promoted(situation: Situation, noted: Noted, answers: tuple[Answer, ...]) -
 
 def _rolled_back(situation: Situation, noted: Noted, answers: tuple[Answer, ...], fault: str) -> Decided:
     words = f"rolled back from {percent(situation.ramp.fraction)}: {fault}"
-    over = replace(situation.ramp.over(f"rolled back: {fault}"), rolled_back=True)
+    over = situation.ramp.rolled_back_for(fault)
     decided = _moved(situation, noted, over, "roll back", words, answers, fault)
     return decided if situation.ramp.dry_run else replace(decided, fraction=0.0)
 

@@ -93,6 +93,7 @@ class Pilot:
         view = self._rollout.flags.view
         state = view.state
         if state is None or view.stale:
+            self._telling.leads(set())
             return
         self._telling.stands(state)
         led = {detector for detector, ramp in state.ramps.items() if ramp.is_on}

@@ -248,7 +248,7 @@ class Rollout:
 
     def _seen(self) -> FlagsSeen:
         view, flags = self.flags.view, self.flags
-        state = view.state or RolloutState()
+        state = view.obeyed
         detectors = sorted({*DETECTORS, *state.overrides})
         return FlagsSeen(
             enabled=flags.triton_on,

@@ -50,6 +50,11 @@ class View:
     legacy_enabled: bool = True
     key: RolloutKey = "request"
 
+    @property
+    def obeyed(self) -> RolloutState:
+        """Where nothing was ever read everything is legacy's, or Triton's where there is no legacy."""
+        return self.state or RolloutState(fraction=0.0 if self.legacy_enabled else 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class _Share:
@@ -129,7 +134,7 @@ class _Plan:
         self.view = view
         self.off = _off(view)
         self.triton_on = self.off is None
-        state = view.state or RolloutState(fraction=0.0 if view.legacy_enabled else 1.0)
+        state = view.obeyed
         self.version = state.version
         self._state = state
         self._by_state = view.state is not None and not view.stale

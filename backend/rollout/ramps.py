@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Phase = Literal[
     "baseline",  # legacy is measured; the fraction is as it was
@@ -19,6 +19,7 @@ Phase = Literal[
 ]
 PHASES: tuple[Phase, ...] = ("baseline", "running", "watching", "ended")
 MAX_STEPS = 20
+BY_ITSELF: Final = "rolled back: "  # begins what is said of a ramp that evidence has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,14 @@ class Ramp:
 
     def over(self, why: str) -> Ramp:
         return replace(self, phase="ended", ended=why)
+
+    def rolled_back_for(self, fault: str) -> Ramp:
+        return replace(self.over(BY_ITSELF + fault), rolled_back=True)
+
+    @property
+    def has_rolled_back(self) -> bool:
+        """This one: `rolled_back` may be what the ramp before it has left, and a person's rollback is none."""
+        return not self.is_on and self.rolled_back and self.ended.startswith(BY_ITSELF)
 
     def to_table(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -100,6 +101,8 @@ def two(tmp_path_factory) -> Iterator[Fleet]:
 IN_FLIGHT = 'detector_inflight{backend="triton"}'
 BREAKER = 'detector_breaker_state{backend="triton",detector="yolo26"}'
 EFFECTIVE = 'rollout_effective_fraction{detector="yolo26"}'
+READY = 'detector_ready{backend="triton",detector="yolo26"}'
+DISAGREEMENT = 'shadow_disagreement_ratio{detector="yolo26"}'
 SERVED = 'detector_requests_total{backend="triton",detector="yolo26",outcome="ok"}'
 QUICK = 'detector_request_duration_seconds_bucket{backend="triton",detector="yolo26",le="0.05"}'
 
@@ -133,6 +136,19 @@ def test_of_states_the_worst_worker_shows(two):
     two.of(ill, "/state", in_flight=3, breaker="open", version=8, effective=0.5, stale=True)
     assert (two.value(IN_FLIGHT), two.value(BREAKER), two.value("rollout_flag_version")) == (5, 2, 8)
     assert (two.value(EFFECTIVE), two.value("rollout_stale")) == (0.5, 1)
+
+
+def test_who_has_nothing_to_say_hides_nobody_who_has_whichever_file_is_read_first(two):
+    first, second = two.of_each(2, "GET", "/who")
+    for knows, does_not in ((first, second), (second, first)):
+        two.of(knows, "/known", ready=False, disagreement=0.25)
+        two.of(does_not, "/known")
+        for _ in range(5):  # each time perhaps from another worker
+            assert (two.value(READY), two.value(DISAGREEMENT)) == (0, 0.25)
+    two.of(first, "/known")
+    two.of(second, "/known")
+    assert math.isnan(two.value(READY)), "nobody knows"
+    assert math.isnan(two.value(DISAGREEMENT))
 
 
 def test_of_a_killed_worker_the_gauges_go_and_the_counters_stay(tmp_path):

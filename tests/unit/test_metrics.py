@@ -33,11 +33,13 @@ from backend.observe.events import (
     ShadowDropped,
     Shed,
     SideReady,
+    TurnedAway,
     told,
 )
 from backend.observe.labels import MAX_CHILDREN
 from backend.observe.metrics import DURATION_BUCKETS_S, Metrics
 from backend.services.errors import code_of
+from backend.services.lanes import Barrier
 
 SERVED = RequestEnded(
     request_id="r1", caller_request_id="theirs", camera="front", detector="yolo26", decided="triton", outcome="ok",
@@ -126,6 +128,21 @@ EXPECTED = [
             key("rollout_ramp_step_started_timestamp_seconds", **YOLO): 1.8e9,
         },
     ),
+    (
+        RampStands("yolo26", False, 1.8e9, rolled_back=True),
+        {
+            key("rollout_ramp_rolled_back", **YOLO): 1,
+            key("rollout_ramp_step_started_timestamp_seconds", **YOLO): 1.8e9,
+        },
+    ),
+    (
+        TurnedAway("yolo26", "busy"),
+        {key("detector_requests_total", **YOLO, backend="none", outcome="busy"): 1},
+    ),
+    (
+        TurnedAway("rtdetr", "failed"),
+        {key("detector_requests_total", detector="rtdetr", backend="none", outcome="failed"): 1},
+    ),
     (RampWaits("yolo26", True), {key("rollout_ramp_paused", **YOLO): 1}),
     (RampRolledBack("yolo26"), {key("rollout_ramp_rollbacks_total", **YOLO): 1}),
 ]  # fmt: skip
@@ -203,6 +220,24 @@ def test_what_alerts_ask_of_stands_at_zero_from_the_start():
     for reason in get_args(events.ShedReason):
         assert standing[key("detector_shed_total", reason=reason)] == 0
     assert standing[key("rollout_ramp_rollbacks_total", **YOLO)] == 0
+    assert standing[key("rollout_ramp_rolled_back", **YOLO)] == 0
+
+
+def test_a_first_burst_of_fallbacks_is_an_increase_whatever_its_reason():
+    """The reasons are those that the story of a request can have."""
+    standing = samples(Metrics(None))
+    errors = {code_of(kind()) for kind in BackendError.__subclasses__()}
+    for reason in errors | {*get_args(Barrier), "flag_changed"}:
+        for from_, to in (("triton", "legacy"), ("legacy", "triton")):
+            labels = {"from": from_, "to": to, "reason": reason}
+            assert standing[key("detector_fallbacks_total", **YOLO, **labels)] == 0
+
+
+def test_a_disagreement_that_nobody_knows_is_no_number():
+    metrics, ratio = Metrics(None), key("shadow_disagreement_ratio", **YOLO)
+    metrics(DisagreementMeasured("yolo26", 0.25))
+    metrics(DisagreementMeasured("yolo26", None))
+    assert math.isnan(samples(metrics)[ratio])
 
 
 def test_a_side_that_cannot_serve_is_0_and_one_that_nobody_is_led_to_is_no_number():
