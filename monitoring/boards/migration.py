@@ -27,8 +27,10 @@ OVERLAPS: Final = of("shadow_match_iou_bucket")
 COMPARE: Final = "From start to end, fallback included. Triton is to be at or under legacy."
 RUNNING: Final = worst(of("rollout_ramp_running"), "detector")
 PAUSED: Final = worst(of("rollout_ramp_paused"), "detector")
+ROLLED_BACK: Final = worst(of("rollout_ramp_rolled_back"), "detector")
 STARTED: Final = worst(of("rollout_ramp_step_started_timestamp_seconds"), "detector")
 IDLE: Final = "while nothing is compared: TRITON_SHADOW_FRACTION is 0, or Triton is off"
+LED: Final = "while no ramp is on, and until something was compared at its step"
 UNTRIED: Final = "until a ramp was started"
 
 now = Row(
@@ -162,12 +164,13 @@ agreement = Row(
     (
         Panel(
             "Disagreement",
-            "Pictures on which Triton differs from legacy, less those on which legacy differs from itself: "
-            "what the ramp goes by. It certifies it to be under 1 % at its first step and under 0.3 % later "
-            "on.",
+            "Of what was compared at the ramp's present step, the share in which Triton differed from legacy "
+            "or failed. Legacy's own unsteadiness is in it, which the ramp takes off before it judges: "
+            "`crossfade ramp watch` shows what is left. As the worker says that leads.",
             "percentunit",
             {"{{detector}}": worst(of("shadow_disagreement_ratio"), "detector")},
-            least=None, steps=rising(yellow=0.003, red=0.01), empty_when=IDLE,
+            most=1, steps=rising(red=0.05),
+            alerts=("ShadowDisagreement",), empty_when=LED,
         ),
         Panel(
             "Pictures that differ",
@@ -234,11 +237,14 @@ ramp = Row(
         Panel(
             "Ramp",
             "Waits: it is paused, at a gate, or held back until legacy could carry what would fall back; a "
-            "person has to look.",
+            "person has to look. Rolled back: by itself, until another one starts or Triton is given a share "
+            "by hand. A dry run is none.",
             "none",
-            {"{{detector}}": f"{RUNNING} * (1 + {PAUSED}) or {RUNNING}"},
+            {
+                "{{detector}}": f"{ROLLED_BACK} * 3 > 0 or {RUNNING} * (1 + {PAUSED}) or {RUNNING}"
+            },
             kind="state-timeline", width=9,
-            words={0: ("none", "text"), 1: ("runs", "green"), 2: ("waits", "yellow")},
+            words={0: ("none", "text"), 1: ("runs", "green"), 2: ("waits", "yellow"), 3: ("rolled back", "red")},
             empty_when=UNTRIED,
         ),
         Panel(
@@ -250,10 +256,11 @@ ramp = Row(
         ),
         Panel(
             "Time at this step",
-            "Of a ramp that runs. Up to a day is usual; `crossfade ramp watch` says what it waits for.",
+            "Of a ramp that runs, and is no dry run. Up to a day is usual, three with a weekend between; "
+            "`crossfade ramp watch` says what it waits for.",
             "s",
             {"{{detector}}": f"time() - {STARTED} and on (detector) {RUNNING} == 1"},
-            width=5, steps=rising(red=86_400),
+            width=5, steps=rising(red=3 * 86_400),
             alerts=("RampStuck",), empty_when="while no ramp runs",
         ),
         Panel(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 
 import httpx
 import pytest
@@ -430,6 +431,65 @@ async def test_metrics_are_text_and_count_what_was_asked(api):
     answer = await api.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     assert 'detector_requests_total{backend="legacy",detector="rtdetr",outcome="ok"} 1.0' in answer.text
+
+
+def ended(text: str) -> dict[tuple[str, str, str], float]:
+    """Images that were counted, by (detector, backend, outcome)."""
+    lines = re.findall(
+        r'^detector_requests_total{backend="(.*?)",detector="(.*?)",outcome="(.*?)"} (.*)$',
+        text,
+        re.MULTILINE,
+    )
+    return {
+        (detector, side, outcome): float(n) for side, detector, outcome, n in lines if n not in ("0.0", "0")
+    }
+
+
+async def counted(api: httpx.AsyncClient) -> dict[tuple[str, str, str], float]:
+    return ended((await api.get("/metrics")).text)
+
+
+@pytest.mark.parametrize("path", ["/api/detect", "/api/detect/batch", "/v1/vision/detection"])
+async def test_a_body_that_there_is_no_room_for_is_counted_as_busy(app, api, path):
+    app.state.parts.budget.limit = 1
+    assert_problem(await api.post(path, files={"files": sample_jpeg()}), 503, "are being worked on")
+    assert await counted(api) == {("rtdetr", "none", "busy"): 1}
+
+
+async def test_it_is_counted_for_the_detector_that_was_asked_for_if_that_is_one_of_ours(app, api):
+    app.state.parts.budget.limit = 1
+    for detector in ("yolo26", 'rtdetr"} 1', "other", ""):
+        await api.post("/api/detect", params={"detector": detector}, content=sample_jpeg())
+    assert await counted(api) == {("yolo26", "none", "busy"): 1, ("rtdetr", "none", "busy"): 3}
+
+
+async def test_a_fault_before_a_side_is_asked_is_counted_as_failed(api, monkeypatch):
+    monkeypatch.setattr("backend.api.job.introduced", None)  # as a bug of ours would
+    assert_problem(await api.post("/api/detect", content=sample_jpeg()), 500)
+    assert await counted(api) == {("rtdetr", "none", "failed"): 1}
+
+
+async def test_a_fault_on_the_way_back_is_counted_though_a_side_has_answered(api, monkeypatch):
+    monkeypatch.setattr("backend.api.answers.single", None)
+    assert_problem(await api.post("/api/detect", content=sample_jpeg()), 500)
+    assert await counted(api) == {("rtdetr", "legacy", "ok"): 1, ("rtdetr", "none", "failed"): 1}
+
+
+async def test_a_fault_of_the_client_is_counted_by_it_and_once(app, api, monkeypatch):
+    monkeypatch.setattr(app.state.parts.client, "_serve", None)
+    assert_problem(await api.post("/api/detect", content=sample_jpeg()), 500)
+    assert await counted(api) == {("rtdetr", "none", "failed"): 1}
+
+
+async def test_a_callers_own_faults_are_counted_nowhere(api):
+    for path, what in (
+        ("/api/detect", {"content": b"no picture"}),
+        ("/api/detect", {"params": {"detector": "nobody's"}, "content": sample_jpeg()}),
+        ("/api/detect/batch", {"content": b""}),
+        ("/v1/vision/detection", {"params": {"min_confidence": "high"}, "files": {"image": sample_jpeg()}}),
+    ):
+        assert 400 <= (await api.post(path, **what)).status_code < 500
+    assert await counted(api) == {}
 
 
 async def test_what_is_not_there_is_a_problem_too(api):

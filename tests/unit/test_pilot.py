@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,14 @@ def look_of(house: RampHouse, detector: str = "yolo26") -> Look:
 def waiting(house: RampHouse) -> bool:
     """Whether the ramp was last told to wait for a person."""
     return [event.for_a_person for event in house.events if isinstance(event, RampWaits)][-1]
+
+
+def rolled_back(house: RampHouse) -> list[bool]:
+    return [event.rolled_back for event in house.events if isinstance(event, RampStands)]
+
+
+def disagreement(house: RampHouse) -> float | None:
+    return [event.ratio for event in house.events if isinstance(event, DisagreementMeasured)][-1]
 
 
 class TestOneLeader:
@@ -202,6 +211,55 @@ class TestOneLeader:
         kinds = [event.kind for event in house.events if isinstance(event, FlagsChanged)]
         assert kinds == ["hand", "ramp", "ramp", "rollback"], "started, measured, promoted, rolled back"
 
+    async def test_that_a_ramp_rolled_back_is_told_by_all_until_another_one_starts(
+        self, house: RampHouse
+    ) -> None:
+        crew, beside = await house.measured(), await house.worker("b")
+        await beside.look()
+        house.events.clear()
+        house.add(crew, BROKEN)
+        await crew.look()
+        assert rolled_back(house) == [True]
+        await beside.look()
+        assert rolled_back(house) == [True, True], "the one that did not lead says it as well"
+        await crew.start()
+        await crew.look()
+        await crew.orders.abort("yolo26", who="anna", reason="on second thoughts")
+        await crew.look()
+        assert rolled_back(house)[2:] == [False, False], "what pins wait for is inherited; a rollback is not"
+
+    async def test_that_a_ramp_rolled_back_is_over_with_a_share_by_hand(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        house.add(crew, BROKEN)
+        await crew.look(2)
+        assert rolled_back(house)[-1] is True
+        await crew.rollout.change({"overrides": {"yolo26": 0.2}}, who="anna", reason="mended", version=None)
+        await crew.look()
+        assert rolled_back(house)[-1] is False
+
+    async def test_a_persons_rollback_is_not_the_ramps(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        await crew.rollout.rollback(who="anna", reason="to be sure")
+        await crew.look()
+        assert not crew.ramp().is_on
+        assert not any(rolled_back(house))
+
+    async def test_a_dry_run_is_not_on_its_way(self, house: RampHouse) -> None:
+        crew = await house.worker()
+        await crew.start(dry_run=True)
+        await crew.look()
+        assert [event.running for event in house.events if isinstance(event, RampStands)] == [False]
+
+    async def test_a_ramp_that_left_the_state_does_not_stand_for_ever(self, house: RampHouse) -> None:
+        crew = await house.measured()
+        telling, told = crew.pilot._telling, len(house.events)
+        telling.stands(replace(crew.state, ramps={}))
+        telling.stands(replace(crew.state, ramps={}))
+        assert house.events[told:] == [
+            RampStepped("yolo26", -1),
+            RampStands("yolo26", False, crew.ramp().step_at),
+        ]
+
     async def test_a_rollback_that_is_only_tried_is_none(self, house: RampHouse) -> None:
         crew = await house.worker()
         await crew.start(dry_run=True)
@@ -249,9 +307,26 @@ class TestOneLeader:
         crew = await house.measured()
         await crew.orders.pause("yolo26", who="anna", reason="lunch")
         await crew.look()
+        house.add(crew, {"compared.same": 9, "compared.different": 1})
+        await crew.look()
+        assert disagreement(house) == pytest.approx(0.1)
         house.store.resign("a")
         assert house.store.lead("b", 60.0)
         await crew.look()
+        assert waiting(house) is False
+        assert disagreement(house) is None, "the next leader's is another figure"
+
+    async def test_nor_does_one_that_cannot_read_the_flags(self, house: RampHouse) -> None:
+        way = Crashing(house.store)
+        crew = await house.worker(through=way, rollout_heartbeat_s=0.05)  # type: ignore[arg-type]
+        await crew.start()
+        await crew.orders.pause("yolo26", who="anna", reason="lunch")
+        await crew.look()
+        assert waiting(house) is True
+        way.away = True
+        await until(lambda: crew.rollout.stale)
+        await crew.pilot.look()
+        way.away = False
         assert waiting(house) is False
 
     async def test_the_books_of_older_ramps_are_forgotten(self, house: RampHouse) -> None:

@@ -20,6 +20,7 @@ from backend.observe.events import (
     Retried,
     RetryBudgetExhausted,
     Shed,
+    TurnedAway,
 )
 from backend.observe.lines import MAX_VALUE_CHARS
 from backend.observe.logs import RequestLog, configure
@@ -145,7 +146,9 @@ def test_what_metrics_count_is_no_line():
     assert log.lines == []
 
 
-@pytest.mark.parametrize("event", [Shed("triton", "full"), RetryBudgetExhausted("yolo26", "triton")])
+@pytest.mark.parametrize(
+    "event", [Shed("triton", "full"), RetryBudgetExhausted("yolo26", "triton"), TurnedAway("yolo26", "busy")]
+)
 def test_trouble_a_thousand_times_a_second_is_a_line_a_second_with_its_count(event):
     log = Log()
     for _ in range(1_000):
@@ -173,7 +176,10 @@ def test_trouble_of_another_kind_is_told_at_once():
     log.log(Shed("triton", "full"))
     log.log(Shed("triton", "share"))
     log.log(Shed("legacy", "full"))
-    assert [(line["backend"], line["reason"]) for line in log.told] == [
+    log.log(TurnedAway("yolo26", "failed"))
+    *shed, turned_away = log.told
+    assert (turned_away["detector"], turned_away["outcome"]) == ("yolo26", "failed")
+    assert [(line["backend"], line["reason"]) for line in shed] == [
         ("triton", "full"), ("triton", "share"), ("legacy", "full"),
     ]  # fmt: skip
 

@@ -303,6 +303,14 @@ class TestStoreLost:
         house.mend_store()
         await until(lambda: fraction_of(rollout) == [0.1])
 
+    async def test_a_cold_start_without_legacy_asks_for_what_it_does(self, house: House) -> None:
+        house.var.mkdir()
+        house.break_store()
+        await house.start(legacy_enabled=False)
+        [seen] = [event for event in house.events if isinstance(event, FlagsSeen)]
+        assert (seen.version, seen.asked) == (0, {"rtdetr": 1.0, "yolo26": 1.0})
+        assert seen.asked == seen.effective
+
     async def test_a_state_that_nobody_can_obey_is_not_obeyed(self, house: House) -> None:
         rollout = await house.start()
         with sqlite3.connect(house.db) as db:
@@ -500,22 +508,63 @@ class TestLegacyOff:
         await house.stop(await house.start())
         await refused(house.worker(legacy_enabled=False).start(), BadSetting, "90% of the requests to nobody")
 
+    async def test_and_no_new_word_of_the_environment_makes_up_for_it(self, house: House) -> None:
+        house.say(0.0)
+        await house.stop(await house.start())
+        house.say(1.0)  # as an override for the end of the migration has to
+        await refused(
+            house.worker(legacy_enabled=False).start(), BadSetting, "100% of the requests to nobody"
+        )
+        house.say(0.0)
+        assert fraction_of(await house.start()) == [0.0]
+        assert house.who() == ["environment"]
+
+    async def test_neither_there_nor_on_the_way_back_is_it_a_change(self, house: House) -> None:
+        house.say(0.0)
+        rollout = await house.start()
+        await set_to(rollout, fraction=1.0)
+        await house.stop(rollout)
+        house.say(1.0)
+        retired = await house.start(legacy_enabled=False)
+        assert fraction_of(retired) == [1.0]
+        await house.stop(retired)
+        house.say(0.0)  # the override is dropped
+        assert fraction_of(await house.start()) == [1.0]
+        assert house.who() == ["environment", "anna"]
+
     async def test_a_thrown_kill_switch_never_stops_a_start(self, house: House) -> None:
         await house.stop(await house.start())
         house.say(0.1, "false")
         assert reason_of(await house.start(legacy_enabled=False)) == "KILL_SWITCH"
+
+    async def test_lifting_it_then_gives_triton_no_more_than_it_had(self, house: House) -> None:
+        await house.stop(await house.start())
+        house.say(1.0, "false")
+        rollout = await house.start(legacy_enabled=False)
+        house.say(1.0)
+        await until(lambda: rollout.flags.triton_on)
+        await asyncio.sleep(0.1)
+        assert fraction_of(rollout) == [0.1]
+        assert (await set_to(rollout, fraction=1.0)).fraction == 1.0  # a person may
+
+    async def test_a_first_start_beside_a_broken_store_means_triton_too(self, house: House) -> None:
+        house.var.mkdir()
+        house.break_store()
+        rollout = await house.start(legacy_enabled=False)
+        assert rollout.flags.effective_fraction("rtdetr") == 1.0
 
     async def test_a_first_start_without_a_word_means_triton(self, house: House) -> None:
         house.say(None)
         assert fraction_of(await house.start(legacy_enabled=False)) == [1.0]
 
     async def test_an_env_file_that_needs_legacy_is_not_obeyed(
-        self, house: House, off: dict[str, Any]
+        self, house: House, off: dict[str, Any], caplog: pytest.LogCaptureFixture
     ) -> None:
         rollout = await house.start(**off)
         house.say(0.5)
-        await asyncio.sleep(0.1)
+        await until(lambda: "TRITON_TRAFFIC_FRACTION=0.5 changes nothing" in caplog.text)
         assert fraction_of(rollout) == [1.0]
+        assert house.who() == ["environment"]
 
 
 class TestCameraQuota:
