@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from io import FileIO
+from io import BufferedWriter, FileIO
 from pathlib import Path
 
 LINE_TRIES, LINE_S = 20, 0.005  # how long a line that is half written is waited for
+MOST_FILES = 100  # that LOG_FILES allows; `backend.log.20261122` is somebody's own
 _GIVE_UP = 2  # times the bound: where no copy can be written, what was said goes rather than the disk
 
 
@@ -35,15 +37,24 @@ def kept(log: Path, number: int) -> Path:
 
 def make_place(log: Path, older: int) -> None:
     """For one more `.log.1`, and `older` of them with it: each moves on by one, the oldest goes."""
-    kept(log, older).unlink(missing_ok=True)
+    _drop_oldest(log, older)
     for number in range(older - 1, 0, -1):
         with suppress(FileNotFoundError):
             kept(log, number).replace(kept(log, number + 1))
 
 
+def _drop_oldest(log: Path, older: int) -> None:
+    """All that may not stay beside one more, also where more were kept once."""
+    for path in log.parent.iterdir():
+        name, _, number = path.name.rpartition(".")
+        if name == log.name and number.isdecimal() and older <= int(number) <= MOST_FILES:
+            path.unlink(missing_ok=True)
+
+
 def begin_anew(log: Path, older: int) -> None:
     """What an earlier run wrote is moved aside."""
     if not log.exists():
+        _drop_oldest(log, older + 1)
         return
     make_place(log, older)
     if older:
@@ -69,18 +80,29 @@ def rotate(log: Path, bounds: LogBounds, sleep: Callable[[float], None] = time.s
 
 
 def _copy_aside(file: FileIO, log: Path, older: int, sleep: Callable[[float], None]) -> None:
-    """Up to the end of a line if one comes; complete when this returns, but for what is written just then."""
-    kept(log, older).unlink(missing_ok=True)  # first: a full disk may have no room for one more
-    with _draft(log).open("wb", buffering=0) as copy:
+    """Complete when this returns, but for what is written just then. Where it raises, `.1` is what it was."""
+    _drop_oldest(log, older)  # first: a full disk may have no room for one more
+    with _draft(log).open("wb") as copy:
+        os.fchmod(copy.fileno(), stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+        _copy_to_the_end(file, copy, sleep)
+    make_place(log, older)
+    _draft(log).replace(kept(log, 1))
+    with (
+        suppress(OSError),
+        kept(log, 1).open("ab") as copy,
+    ):  # raising now would have the next look copy it all again
+        _copy_to_the_end(file, copy, sleep)
+
+
+def _copy_to_the_end(file: FileIO, copy: BufferedWriter, sleep: Callable[[float], None]) -> None:
+    """Of a line, if one comes."""
+    for _ in range(LINE_TRIES):
         shutil.copyfileobj(file, copy)
-        make_place(log, older)
-        _draft(log).replace(kept(log, 1))
-        for _ in range(LINE_TRIES):
-            shutil.copyfileobj(file, copy)
-            if not _ends_a_line(file):
-                sleep(LINE_S)
-            elif _size(file) == file.tell():
-                return
+        copy.flush()  # all of it or OSError: a write that is not buffered may be short
+        if not _ends_a_line(file):
+            sleep(LINE_S)
+        elif _size(file) == file.tell():
+            return
 
 
 def _draft(log: Path) -> Path:

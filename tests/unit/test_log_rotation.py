@@ -6,10 +6,13 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
+from io import BufferedWriter, FileIO
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,18 @@ from tests.stack_parts import part
 
 SMALL = LogBounds(max_bytes=100, files=3)
 PATIENCE_S = 30.0
+SHORT_WRITES = """
+import errno, resource, signal, sys
+from pathlib import Path
+from backend.stack.rotation import LogBounds, rotate
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, 15_000))
+try:
+    rotate(Path(sys.argv[1]), LogBounds(20_000, 3))
+    print("cut")
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
 LOSS = 0.01  # of the lines, at thousands a second and a cut for each hundred: as no backend's log is cut
 
 
@@ -82,7 +97,7 @@ class TestRotate:
         log.write_bytes(b"whole\n" * 100 + b"ha")
         waits: list[float] = []
         assert rotate(log, SMALL, sleep=waits.append)
-        assert len(waits) == rotation.LINE_TRIES
+        assert len(waits) == 2 * rotation.LINE_TRIES  # before the copy is in its place, and behind it
         assert written(log)[-1] == "ha"
 
     def test_with_one_file_nothing_older_is_kept(self, log):
@@ -118,6 +133,74 @@ class TestRotate:
         log.write_text("x" * 150 + "\n")
         rotate(log, SMALL)
         assert seen[0] == ["one.log.1"]
+
+    def test_a_disk_that_is_nearly_full_takes_part_of_the_copy_and_nothing_is_cut(self, log):
+        """The kernel writes what has room and says so; only the next write fails. Real, in a process of its own."""
+        log.write_bytes(b"a line that must not be lost\n" * 1000)
+        kept(log, 1).write_text("older\n")
+        asked = subprocess.run(
+            [sys.executable, "-c", SHORT_WRITES, str(log)], capture_output=True, text=True, check=True
+        )
+        assert asked.stdout == "EFBIG\n"
+        assert log.stat().st_size == 29_000
+        assert kept(log, 1).read_text() == "older\n"
+        assert not log.with_name("one.log.part").exists()
+
+    def test_a_disk_that_fills_while_it_is_rotated_costs_no_older_file(self, log, monkeypatch):
+        """Each look would push one more copy of the same lines in, until nothing older is left."""
+        copying = shutil.copyfileobj
+        for number in (1, 2, 3):
+            kept(log, number).write_text(f"older {number}\n")
+
+        def fills(source: FileIO, copy: BufferedWriter) -> None:
+            first = source.tell() == 0
+            copying(source, copy)
+            with log.open("ab") as output:
+                output.write(b"meanwhile\n")
+            if not first:
+                raise OSError(errno.ENOSPC, "no space left")
+
+        monkeypatch.setattr(shutil, "copyfileobj", fills)
+        log.write_bytes(b"whole\n" * 25)
+        for _ in range(3):
+            with suppress(OSError):
+                rotate(log, LogBounds(100, 5))
+        assert [kept(log, number).read_text() for number in (1, 2, 3)] == [
+            f"older {number}\n" for number in (1, 2, 3)
+        ]
+
+    def test_once_the_copy_is_in_its_place_the_log_is_cut_whatever_comes(self, log, monkeypatch):
+        copying, placed = shutil.copyfileobj, kept(log, 1)
+
+        def fills(source: FileIO, copy: BufferedWriter) -> None:
+            if placed.exists():
+                raise OSError(errno.ENOSPC, "no space left")
+            copying(source, copy)
+
+        monkeypatch.setattr(shutil, "copyfileobj", fills)
+        log.write_bytes(b"whole\n" * 25)
+        assert rotate(log, SMALL)
+        assert (log.stat().st_size, placed.read_bytes()) == (0, b"whole\n" * 25)
+
+    def test_a_copy_is_for_those_who_may_read_the_log(self, log):
+        log.write_text("x" * 150 + "\n")
+        log.chmod(0o600)
+        rotate(log, SMALL)
+        assert stat.S_IMODE(kept(log, 1).stat().st_mode) == 0o600
+
+    @pytest.mark.parametrize("files", [1, 2, 3])
+    def test_fewer_files_than_before_leave_none_behind_but_what_is_somebody_s_own(self, log, files):
+        own = log.with_name("one.log.20261122")
+        for path in (*(kept(log, number) for number in range(1, 12)), own):
+            path.write_text("older\n")
+        begin_anew(log, files - 1)
+        assert len(list(log.parent.glob("*.log.?"))) == files - 1
+        log.write_text("x" * 150 + "\n")
+        for _ in range(2):
+            begin_anew(log, files - 1)
+        assert not kept(log, files).exists()
+        assert not kept(log, 11).exists()
+        assert own.exists()
 
     @pytest.mark.parametrize("files", [1, 2, 4])
     def test_a_new_run_keeps_as_many_of_the_runs_before(self, log, files):
