@@ -174,7 +174,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _secrets_from_files(cls, values: dict[str, Any]) -> dict[str, Any]:
-        read = {name: _secret(name, values) for name in _SECRETS if values.get(f"{name}_file")}
+        read = {name: _secret(name, values) for name in _SECRETS if values.get(f"{name}_file") is not None}
         return {**values, **read}
 
     @field_validator("rtdetr_url", "yolo26_url")
@@ -241,9 +241,11 @@ class Settings(BaseSettings):
         """Not the field's own validator: the line that pydantic makes of that shows the value, password and all."""
         url = self.rollout_store
         if not (url in ("", "memory:") or re.fullmatch(r"sqlite:///.+", url) or _is_redis(url)):
-            shown = "…" + url[url.rfind("@") :] if "@" in url else url
+            said = f"ROLLOUT_STORE={_without_secrets(url)!r}"
+            if self.rollout_store_file is not None:
+                said = f"ROLLOUT_STORE_FILE='{self.rollout_store_file}': what it holds"
             raise ValueError(
-                f"ROLLOUT_STORE={shown!r}: must be sqlite:///PATH, "
+                f"{said}: must be sqlite:///PATH, "
                 "redis[s]://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=NAME] or memory:"
             )
         return self
@@ -286,6 +288,8 @@ def _words(message: str) -> str:
 def _secret(name: str, values: Mapping[str, Any]) -> str:
     """What NAME_FILE holds. A file that is not there must never read as "none configured"."""
     variable, path = f"{name}_file".upper(), Path(values[f"{name}_file"])
+    if not str(values[f"{name}_file"]).strip():
+        raise ValueError(f"{variable} is empty: it must name a file, or not be set")
     if values.get(name):
         raise ValueError(f"{name.upper()} and {variable} are both set; one of them is enough")
     try:
@@ -296,6 +300,14 @@ def _secret(name: str, values: Mapping[str, Any]) -> str:
     if not secret:
         raise ValueError(f"{variable}='{path}': the file is empty")
     return secret
+
+
+def _without_secrets(url: str) -> str:
+    """A file's path as it is; of anything that may hold a password its kind alone."""
+    kind, colon, _ = url.partition(":")
+    if kind in ("sqlite", "memory") or not (colon or "@" in url):
+        return url
+    return f"{kind}:…" if colon and "@" not in kind else "…"
 
 
 def _is_redis(url: str) -> bool:

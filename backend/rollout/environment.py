@@ -1,7 +1,8 @@
 """What the environment and the watched .env say of the flags, and what this machine's workers saw of it last.
 
 TRITON_ENABLED is the kill switch: thrown while either source says false. It is obeyed at the first look; anything else
-in .env has to be there at two looks in a row, since an editor may empty a file before it fills it again.
+in .env has to be there at two looks in a row, since an editor may empty a file before it fills it again. So has a
+refusal to let us read it, which throws the switch as well: root writes there in a hurry, under a umask of 077.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from backend.settings import share_of, switch_of, watched_of_env_file, watched_o
 logger = logging.getLogger(__name__)
 
 SWITCH, FRACTION, SHADOW = "TRITON_ENABLED", "TRITON_TRAFFIC_FRACTION", "TRITON_SHADOW_FRACTION"
+DENIED = f"{SWITCH}=false # for all we know: it may not be read"
 LOCK_S = 0.1  # another worker makes its change of the flags meanwhile; the next look tries again
 
 Clock = Callable[[], float]
@@ -115,11 +117,11 @@ class EnvironmentWatch:
         text = self._text()
         if text is None:
             return False
-        if text == self._last:
-            self._settled = text
-        else:
+        if text != self._last:
             self._last = text
             self._due_at = float("-inf")  # to be seen again as soon as may be
+        elif text != self._settled:
+            self._settled = text
             self._complaints.clear()
         before, self.said = self.said, self._together()
         return self.said != before
@@ -128,13 +130,27 @@ class EnvironmentWatch:
         """Whether what is said is still what stands there: another worker may have seen the next edit already."""
         return self._text() == self._settled
 
+    def pass_over(self, state: RolloutState | None) -> None:
+        """Without legacy a fraction has to be 1, which is no wish to give Triton everything: the state must say so.
+
+        Nobody notes it as seen either: when legacy is back, the words of before it went are no news.
+        """
+        if state is not None and self.said.fraction not in (None, state.fraction):
+            self._complain(f"LEGACY_ENABLED=false: {FRACTION}={self.said.fraction:g} changes nothing")
+
     def _text(self) -> str | None:
-        """Empty for a file that is not there; None where nobody can say, and what was said last stands."""
+        """Empty for a file that is not there; None where nobody can say, and what was said last stands.
+
+        A disk or a network that fails comes back by itself, and Triton shall not come and go with it. A permission
+        does not: somebody has to give it.
+        """
         self._due_at = self._clock() + self._poll_s
         try:
             text = self._path.read_bytes().decode("utf-8")
         except FileNotFoundError:
             return ""
+        except PermissionError:
+            return DENIED
         except (OSError, UnicodeDecodeError) as error:
             self._complain(f"it cannot be read, and what it said stays in force: {error}")
             return None
@@ -146,12 +162,22 @@ class EnvironmentWatch:
     def _together(self) -> Said:
         file_switch, file_fraction, file_shadow = self._file.says(watched_of_env_file(self._settled))
         own_switch, own_fraction, own_shadow = self._own
+        if self._settled == DENIED:
+            self._complain("it may not be read, which throws the kill switch until it may (chmod 644)")
+        self._tell_if_hidden(FRACTION, file_fraction, own_fraction)
+        self._tell_if_hidden(SHADOW, file_shadow, own_shadow)
         switches = [switch for switch in (own_switch, file_switch) if switch is not None]
         return Said(
             kill_switch=not switches or not all(switches) or _throws(self._last),
             fraction=file_fraction if own_fraction is None else own_fraction,
             shadow=file_shadow if own_shadow is None else own_shadow,
         )
+
+    def _tell_if_hidden(self, name: str, in_file: float | None, own: float | None) -> None:
+        if own is not None and in_file not in (None, own):
+            self._complain(
+                f"{name}={in_file:g} is not obeyed: this process's own variable, {own:g}, goes before"
+            )
 
     def _complain(self, complaint: str) -> None:
         if complaint not in self._complaints:
@@ -160,6 +186,9 @@ class EnvironmentWatch:
 
 
 def _throws(text: str) -> bool:
+    """At the first look. To be denied for a moment is the way of a file that is being put in place."""
+    if text == DENIED:
+        return False
     word = watched_of_env_file(text).get(SWITCH)
     try:
         return word is not None and not switch_of(word)

@@ -228,6 +228,10 @@ class Keeper:
 
     def _heed_environment(self) -> None:
         """Of all workers of this machine, the first one to see another value makes it a change."""
+        if not self._worker.legacy_enabled:
+            self._environment.pass_over(self._state)
+            self._environment_due = False
+            return
         said = self._environment.said.shares
         with self._complaints.of("what the environment says of the flags waits"):
             with self._last_seen.held():
@@ -243,14 +247,10 @@ class Keeper:
             self._environment_due = False
 
     def _obey_environment(self, patch: Mapping[str, float]) -> None:
-        if not patch:
-            return
-        there = ", ".join(f"{name} is {share:g} there now" for name, share in patch.items())
-        try:
+        if patch:
+            there = ", ".join(f"{name} is {share:g} there now" for name, share in patch.items())
             self.change(patch, who=ENVIRONMENT, reason=there, version=None)
             self.environment_changes += 1
-        except NotPossible as error:
-            logger.warning("the environment's %s is not obeyed: %s", there, error)
 
     def _require_possible(self, state: RolloutState) -> None:
         if not self._worker.legacy_enabled:

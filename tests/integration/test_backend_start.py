@@ -62,8 +62,10 @@ def test_a_stored_fraction_that_legacy_would_have_to_serve_ends_the_start_withou
         "asyncio.run(main())\n"
     )
     variables = {**os.environ, "CROSSFADE_VAR": str(tmp_path), "TRITON_ENABLED": "true"}
+    variables["TRITON_TRAFFIC_FRACTION"] = "0"
     subprocess.run([sys.executable, "-c", code], env=variables, cwd=tmp_path, check=True, timeout=60)
     assert store.exists()
-    ended = started(tmp_path, WORKERS="2", LEGACY_ENABLED="false", TRITON_ENABLED="true")
+    retired = {"LEGACY_ENABLED": "false", "TRITON_TRAFFIC_FRACTION": "1"}  # which is no change of the flags
+    ended = started(tmp_path, WORKERS="2", TRITON_ENABLED="true", **retired)
     assert ended.returncode != 0
     assert "leaves 90% of the requests to nobody" in ended.stderr

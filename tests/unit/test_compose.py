@@ -39,6 +39,7 @@ HARDENED: Mapping[str, Any] = {
 OTHERS_VARIABLES = {
     "grafana": r"GF_[A-Z_]+(__FILE)?", "triton": r"TRITON_MODELS|TRITON_ADMIN_KEY_FILE|NVIDIA_[A-Z_]+",
     "rtdetr": r"OMP_NUM_THREADS|NVIDIA_[A-Z_]+", "yolo26": r"OMP_NUM_THREADS|NVIDIA_[A-Z_]+",
+    "models": r"OMP_NUM_THREADS",
 }  # fmt: skip
 
 pytestmark = needs_compose
@@ -70,11 +71,14 @@ def test_with_legacy_retired_triton_serves_everything_and_is_waited_for(tmp_path
     assert enabled(retired, "triton") == ALWAYS | {"triton"}
     assert retired["backend"]["depends_on"]["triton"] == {"condition": "service_healthy"}
     settings = Settings(**_lower(retired["backend"]["environment"], without="_file"))
-    assert (settings.legacy_enabled, settings.triton_enabled, settings.triton_traffic_fraction) == (
-        False,
-        True,
-        1,
-    )
+    assert (settings.legacy_enabled, settings.triton_traffic_fraction) == (False, 1)
+
+
+def test_no_override_lifts_a_kill_switch_that_the_environment_has_thrown(tmp_path):
+    for thrown in ("false", "true"):
+        for files in OVERRIDES.values():
+            backend = composed(tmp_path, *files, TRITON_ENABLED=thrown)["services"]["backend"]
+            assert backend["environment"]["TRITON_ENABLED"] == thrown, files
 
 
 def test_without_a_gpu_nothing_asks_for_one(tmp_path, services):
@@ -269,10 +273,50 @@ def test_the_ports_are_those_that_the_services_and_prometheus_speak_of(services)
     assert dict(scraped) == ports
 
 
-def test_who_depends_waits_for_health(whole):
+def test_who_depends_waits_for_health_but_for_those_who_must_run_without(whole):
+    """A model that takes long would end `up` with the proxy never started, a missing address with nobody measuring."""
+    without = {("proxy", "backend"), ("prometheus", "alertmanager")}
     for name, service in whole["services"].items():
         for other, how in service.get("depends_on", {}).items():
-            assert how == {"condition": "service_healthy"}, f"{name} on {other}"
+            expected = "service_started" if (name, other) in without else "service_healthy"
+            assert how == {"condition": expected}, f"{name} on {other}"
+
+
+def test_the_bodies_that_the_proxy_takes_at_once_fit_into_its_tmp_and_its_memory(services):
+    said = (ROOT / "deploy/docker/proxy/nginx.conf.template").read_text()
+    large, batches, every = (
+        {int(places) for places in re.findall(rf"limit_conn {zone} (\d+);", said)}
+        for zone in ("large_of_all", "batches_of_all", "requests_of_all")
+    )
+    assert [len(one) for one in (large, batches, every)] == [1, 1, 1]
+    picture, batch = 17147 / 1024, 64
+    assert "client_max_body_size 17147k;" in said
+    assert "client_max_body_size 64m;" in said
+    on_disk = max(batches) * batch + (max(large) - max(batches)) * picture
+    room = _mib(services["proxy"]["tmpfs"][0].rpartition("size=")[2])
+    assert on_disk <= room
+    assert room + max(every) * 1 < _mib(services["proxy"]["mem_limit"]), "client_body_buffer_size is 1 MiB"
+
+
+def _mib(size: str | int) -> float:
+    """2g, or the number of bytes that docker-compose makes of it."""
+    if (unit := str(size)[-1]) in "gm":
+        return float(str(size)[:-1]) * (1024 if unit == "g" else 1)
+    return float(size) / 2**20
+
+
+@pytest.mark.parametrize("file", ["backend", "triton"])
+def test_the_images_of_python_with_no_other_bound_start_one_thread_of_openblas(file):
+    """Counted in a process that imports what they import; without the word it is one for each processor and copy."""
+    words = re.findall(
+        r"\b(OPENBLAS_NUM_THREADS)=(\d+)", (ROOT / f"deploy/docker/{file}.Dockerfile").read_text()
+    )
+    count = "import numpy, scipy.linalg, os; print(len(os.listdir('/proc/self/task')))"
+    told, untold = (
+        int(subprocess.check_output([sys.executable, "-c", count], env=environment, text=True))
+        for environment in (dict(words), {"OPENBLAS_NUM_THREADS": "3"})
+    )
+    assert told == 1 < untold
 
 
 def test_tritons_command_restricts_what_the_embedded_one_does():
@@ -298,11 +342,18 @@ def test_what_is_copied_exists_and_is_not_ignored_and_the_user_is_a_number(file)
     text = file.read_text()
     context = ROOT if file.suffix == ".Dockerfile" else file.parent
     for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.M):
-        *sources, _ = shlex.split(line)
+        *sources, _ = [word for word in shlex.split(line) if not word.startswith("--")]
         for source in sources:
             assert (context / source).exists(), line
             assert context != ROOT or not _ignored(source), f"{source} is ignored by .dockerignore"
     assert re.findall(r"^USER (\S+)$", text, re.M)[-1].split(":")[0].isdigit()
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_what_ends_up_in_an_image_can_be_read_there_whatever_the_checkout_allows(file):
+    last = re.split(r"^FROM ", file.read_text(), flags=re.M)[-1]
+    for copy in re.findall(r"^COPY (?!--from)(.*)$", last, re.M):
+        assert re.match(r"--chmod=(755|644) ", copy), copy
 
 
 def test_secrets_and_history_stay_out_of_images():

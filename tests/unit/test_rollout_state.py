@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,9 @@ class Looked:
             self.path.unlink()
         else:
             self.path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return self.after_looks(looks)
+
+    def after_looks(self, looks: int) -> Said:
         for _ in range(looks):
             self.now += 1.0
             self.watch.look()
@@ -241,6 +245,26 @@ def env(tmp_path: Path) -> Path:
     path = tmp_path / ".env"
     path.write_text("TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION=0.1\n")
     return path
+
+
+@pytest.fixture
+def denied(env: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From then on nobody may read the file, as after root wrote it under a umask of 077; root itself may, always."""
+
+    def deny() -> None:
+        env.chmod(0)
+        if os.getuid() == 0:
+            monkeypatch.setattr(Path, "read_bytes", _refuse)
+
+    return deny
+
+
+def _refuse(path: Path) -> bytes:
+    """What stands there now may be read again: it has a mode."""
+    if not path.stat().st_mode & 0o444:
+        raise PermissionError(13, "Permission denied", str(path))
+    with path.open("rb") as file:
+        return file.read()
 
 
 class TestEnvironment:
@@ -263,6 +287,19 @@ class TestEnvironment:
         monkeypatch.setenv("triton_traffic_fraction", "0.7")
         env.write_text("TRITON_TRAFFIC_FRACTION=0.1\nexport TRITON_SHADOW_FRACTION=0.2\n")
         assert Looked(env).watch.said.shares == {"fraction": 0.7, "shadow": 0.2}
+
+    def test_a_share_that_the_environment_hides_is_told_and_one_that_agrees_is_not(
+        self, monkeypatch: pytest.MonkeyPatch, env: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("TRITON_TRAFFIC_FRACTION", "0.7")
+        monkeypatch.setenv("TRITON_SHADOW_FRACTION", "0.2")
+        looked = Looked(env)
+        looked.after_looks(5)
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{env}: TRITON_TRAFFIC_FRACTION=0.1 is not obeyed: this process's own variable, 0.7, goes before"
+        ]
+        looked.after("TRITON_TRAFFIC_FRACTION=0.7\nTRITON_SHADOW_FRACTION=0.3\n", looks=5)
+        assert ["SHADOW_FRACTION=0.3" in record.getMessage() for record in caplog.records] == [False, True]
 
     def test_a_change_is_obeyed_by_its_content(self, env: Path) -> None:
         looked = Looked(env)
@@ -300,14 +337,31 @@ class TestEnvironment:
         assert looked.after(rubbish, looks=9) == before
         assert len(caplog.records) == 1
 
-    def test_a_file_that_may_not_be_read_leaves_what_was_said(self, env: Path) -> None:
+    def test_a_file_that_may_not_be_read_has_thrown_the_switch_until_it_may(
+        self, env: Path, denied: Callable[[], None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        looked = Looked(env)
+        before = looked.watch.said
+        denied()
+        assert looked.after_looks(1) == before  # a file that is being put in place
+        assert looked.after_looks(5).kill_switch
+        assert [record.getMessage().count("chmod 644") for record in caplog.records] == [1]
+        env.unlink()
+        assert looked.after("TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION=0.1\n") == before
+
+    def test_at_the_start_there_is_no_second_look_at_it(
+        self, env: Path, denied: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TRITON_ENABLED", "true")
+        denied()
+        assert Looked(env).watch.said.kill_switch
+
+    def test_a_disk_that_fails_leaves_what_was_said(self, env: Path) -> None:
         looked = Looked(env)
         before = looked.watch.said
         env.unlink()
-        env.mkdir()  # root may read everything else
-        looked.now += 1
-        assert not looked.watch.look()
-        assert looked.watch.said == before
+        env.mkdir()  # an OSError that no permission would mend
+        assert looked.after_looks(5) == before
 
     def test_a_file_that_cannot_be_read_at_the_start_may_have_thrown_the_switch(
         self, env: Path, monkeypatch: pytest.MonkeyPatch

@@ -56,6 +56,14 @@ def test_a_secret_that_is_not_there_stops_the_start_and_is_never_read_as_none(
         read_settings()
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+@pytest.mark.parametrize("name", ["API_KEYS", "ROLLOUT_STORE"])
+def test_a_variable_that_names_no_file_stops_the_start_too(secret, monkeypatch, name, empty):
+    monkeypatch.setenv(f"{name}_FILE", empty)
+    with pytest.raises(BadSetting, match=f"^{name}_FILE is empty"):
+        read_settings()
+
+
 def test_a_secret_said_twice_stops_the_start(secret, monkeypatch):
     secret("API_KEYS", KEYS)
     monkeypatch.setenv("API_KEYS", "other:admin:key")
@@ -64,7 +72,36 @@ def test_a_secret_said_twice_stops_the_start(secret, monkeypatch):
 
 
 def test_what_a_file_holds_is_checked_like_the_variable_and_shows_no_password(secret):
-    secret("ROLLOUT_STORE", "mysql://crossfade:a-password@db/0")
+    path = secret("ROLLOUT_STORE", "mysql://crossfade:a-password@db/0")
+    with pytest.raises(
+        BadSetting, match=f"^ROLLOUT_STORE_FILE='{path}': .*must be sqlite:///PATH"
+    ) as refused:
+        read_settings()
+    assert "a-password" not in str(refused.value)
+
+
+def test_a_file_that_holds_the_bare_password_shows_none_either(secret):
+    secret("ROLLOUT_STORE", "a-password")
     with pytest.raises(BadSetting, match="must be sqlite:///PATH") as refused:
         read_settings()
     assert "a-password" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("redis://:a-password", "redis:…"),
+        ("rediss://:a-password", "rediss:…"),
+        ("redis://u:a-password@h:0", "redis:…"),
+        ("a-password@h", "…"),
+        ("a-password@h:6379", "…"),
+        (":a-password", ":…"),
+        ("sqlite:/var/x.db", "sqlite:/var/x.db"),
+        ("/var/x.db", "/var/x.db"),
+    ],
+)
+def test_a_store_that_cannot_be_is_shown_without_what_may_be_its_password(secret, monkeypatch, said, shown):
+    monkeypatch.setenv("ROLLOUT_STORE", said)
+    with pytest.raises(BadSetting) as refused:
+        read_settings()
+    assert str(refused.value).startswith(f"ROLLOUT_STORE={shown!r}: must be sqlite:///PATH")
