@@ -36,6 +36,11 @@ RECORDED: Mapping[str, Rule] = {rule["record"]: rule for rule in rules_in(MONITO
 TESTS: Mapping[str, dict[str, Any]] = {path.name: yaml.safe_load(path.read_text()) for path in TEST_FILES}
 
 
+def severities_of(rule: Rule) -> set[str]:
+    """All that it may have: one, or those that a template chooses from."""
+    return set(re.findall(r"\b(page|ticket|info|none)\b", rule["labels"]["severity"])) or {"unknown"}
+
+
 def names_in(expression: str) -> set[str]:
     """The metrics and recorded figures that it asks for."""
     bare = re.sub(r'"[^"]*"', '""', expression)
