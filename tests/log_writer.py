@@ -8,12 +8,22 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 
 WIDTH = 200
+PATIENCE_S = 30.0
 
 
 def line_of(name: str, number: int) -> str:
     return f"{name} {number:07} ".ljust(WIDTH - 1, "x")
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """For those who watch what becomes of the lines."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def main() -> None:

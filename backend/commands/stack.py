@@ -20,7 +20,7 @@ from backend.stack.backend_api import BackendApi, key_file, table
 from backend.stack.errors import StackError
 from backend.stack.guard import guarded
 from backend.stack.journal import Journal
-from backend.stack.log_keeper import overgrown
+from backend.stack.log_keeper import nameless, overgrown
 from backend.stack.parts import Part
 from backend.stack.plan import first_values, require_local_services, why_no_triton
 from backend.stack.processes import Running
@@ -78,18 +78,19 @@ def _up(args: argparse.Namespace, settings: Settings) -> int:
 
 
 @contextmanager
-def _started(start: Start, journal: Journal, stays: bool) -> Iterator[list[Running]]:
+def _started(start: Start, journal: Journal, stays: bool) -> Iterator[Sequence[Running]]:
     """What was started ends with the block, unless all went well and it is to stay."""
-    running = start.run()
+    running: Sequence[Running] = ()
     try:
+        running = start.run()
         yield running
     except BaseException:
         stays = False
         raise
     finally:
-        if not stays:
+        if not stays and (ours := running or start.left):
             tell("")
-            journal.end(running, tell)
+            journal.end(ours, tell)
 
 
 def _wanted(settings: Settings) -> tuple[Part, ...]:
@@ -170,19 +171,21 @@ class PartStatus:
 
 
 def _status(args: argparse.Namespace, settings: Settings) -> int:
-    running = Journal(settings.crossfade_var).known()
+    journal = Journal(settings.crossfade_var)
+    running = journal.known()
     wanted = parts(settings)
     found = [PartStatus.of(part, running) for part in wanted]
     rollout = _rollout(settings)
     well = all(one.pid is not None and one.well for one in found)
     if args.json:
-        logs_grow = [str(log) for log in overgrown(wanted)]
         tell_document(
             {
                 "well": well,
                 "parts": [asdict(one) for one in found],
                 "rollout": rollout,
-                "logs_grow": logs_grow,
+                "logs_kept": not journal.keeper_is_gone,
+                "logs_grow": [str(log) for log in overgrown(wanted)],
+                "logs_gone": [str(log) for log in nameless(running)],
             }
         )
         return 0 if well else 1
@@ -190,11 +193,16 @@ def _status(args: argparse.Namespace, settings: Settings) -> int:
         tell(one.line)
     if rollout is not None:
         tell(_rollout_line(rollout))
-    for log in overgrown(wanted):
-        tell(
-            f"logs     {log} is over twice LOG_MAX_BYTES: nobody cuts it; `crossfade down` and `up` mend that"
-        )
+    tell(*_log_lines(journal, running, wanted))
     return 0 if well else 1
+
+
+def _log_lines(journal: Journal, running: Sequence[Running], wanted: Sequence[Part]) -> list[str]:
+    ills = [f"{log} is over twice LOG_MAX_BYTES: nobody cuts it" for log in overgrown(wanted)]
+    ills += [f"{log} was removed or replaced: what is said now stands nowhere" for log in nameless(running)]
+    if journal.keeper_is_gone:
+        ills.append("whoever kept them to LOG_MAX_BYTES has ended: they grow")
+    return [f"logs     {ill}; `crossfade down` and `up` mend that" for ill in ills]
 
 
 def _rollout(settings: Settings) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from backend.stack.errors import StackError
 from backend.stack.processes import Running, Tell, end
+from backend.stack.running import born, lives
 
 _POLL_S = 0.1
 _GIVE_UP_S = 90.0  # the one who starts ends what it has begun, each part with its own patience
@@ -27,6 +28,7 @@ class Journal:
         self._record = self._folder / "stack.json"
         self._stopping = self._folder / "stopping"  # is there while parts are ended on purpose
         self._lock = self._folder / "lock"
+        self._keeper = self._folder / "log-keeper.json"
 
     def known(self) -> list[Running]:
         """The parts that were started and of which something still runs."""
@@ -36,6 +38,19 @@ class Journal:
         aside = self._record.with_suffix(".part")
         aside.write_text(json.dumps([asdict(one) for one in running], indent=2))
         aside.replace(self._record)
+
+    def remember_keeper(self, pid: int) -> None:
+        """Of the parts' logs; 0 where it could not be started."""
+        self._keeper.write_text(json.dumps([pid, born(pid)]))
+
+    @property
+    def keeper_is_gone(self) -> bool:
+        """Parts run, and whoever was to keep their logs small does not."""
+        try:
+            pid, birth = json.loads(self._keeper.read_text())
+        except (OSError, ValueError, TypeError):
+            return False  # no part's log has a bound
+        return bool(self.known()) and not lives(pid, birth)
 
     @property
     def is_ending(self) -> bool:
@@ -63,6 +78,7 @@ class Journal:
         end(running, tell)
         if not self.known():
             self._record.unlink(missing_ok=True)
+            self._keeper.unlink(missing_ok=True)
             self._stopping.unlink(missing_ok=True)
 
     def call_off_a_start(self, tell: Tell) -> None:

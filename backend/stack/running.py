@@ -29,8 +29,7 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        fields = _stat(self.pid)
-        return bool(fields) and fields[_BORN] == self.born and fields[_STATE] not in "ZX"
+        return lives(self.pid, self.born)
 
     @property
     def began_at(self) -> float:
@@ -79,6 +78,12 @@ def reap(pid: int) -> None:
     """Take leave of a child that has ended."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
+
+
+def lives(pid: int, birth: str) -> bool:
+    """And is the one that was born then."""
+    fields = _stat(pid)
+    return bool(fields) and fields[_BORN] == birth and fields[_STATE] not in "ZX"
 
 
 def born(pid: int) -> str:

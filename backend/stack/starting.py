@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Timer
 
 from backend.stack.errors import StackError
@@ -42,6 +42,11 @@ class Start:
         self._tell = tell
         self._running: list[Running] = []
 
+    @property
+    def left(self) -> list[Running]:
+        """What it started and what still runs of it, however far it came."""
+        return [one for one in self._running if one.alive or one.left_over]
+
     def run(self) -> list[Running]:
         with self._journal.alone():
             if earlier := self._journal.known():
@@ -50,11 +55,22 @@ class Start:
                 require_free(part)
             try:
                 self._bring_up()
+                self._keep_logs()
             except BaseException:
                 self._journal.end(self._running, tell=lambda _: None)
                 raise
-            keep_logs(self._parts, self._running)
         return self._running
+
+    def _keep_logs(self) -> None:
+        """A stack that serves is not ended because its logs may grow."""
+        try:
+            keeper = keep_logs(self._parts, self._running)
+        except OSError as error:
+            self._say("logs", f"nobody keeps them to LOG_MAX_BYTES, they grow: {error}")
+            keeper = 0
+        if keeper is not None:
+            with suppress(OSError):  # a full disk: `status` cannot say then whether somebody does
+                self._journal.remember_keeper(keeper)
 
     def _bring_up(self) -> None:
         began = time.monotonic()

@@ -5,34 +5,25 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import replace
 from io import BufferedWriter, FileIO
 from pathlib import Path
 
 import pytest
 
-from ai.triton.embedded.settings import read_settings as read_embedded
-from backend.settings import read_settings
 from backend.stack import rotation
-from backend.stack.journal import Journal
-from backend.stack.log_keeper import keep_logs, overgrown
 from backend.stack.logs import Followed, show
-from backend.stack.plan import parts_of
-from backend.stack.processes import Running, end, last_words, spawn
+from backend.stack.processes import Running, last_words
 from backend.stack.rotation import LogBounds, begin_anew, kept, rotate
 from backend.stack.running import born
-from backend.stack.starting import Start
 from tests.log_writer import line_of
 from tests.stack_parts import part
 
 SMALL = LogBounds(max_bytes=100, files=3)
-PATIENCE_S = 30.0
 SHORT_WRITES = """
 import errno, resource, signal, sys
 from pathlib import Path
@@ -51,13 +42,6 @@ LOSS = 0.01  # of the lines, at thousands a second and a cut for each hundred: a
 @pytest.fixture
 def log(tmp_path):
     return tmp_path / "one.log"
-
-
-def until(holds) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def written(log: Path) -> list[str]:
@@ -241,91 +225,6 @@ class TestWriters:
         assert log.read_bytes().startswith(b"\0")
 
 
-class TestKeeper:
-    @pytest.fixture
-    def running(self, tmp_path):
-        started: list[Running] = []
-
-        def begin(name: str, **variables: str) -> Running:
-            one = replace(part(tmp_path, name, **variables), log_bounds=LogBounds(5_000, 3))
-            started.append(spawn(one, os.environ))
-            until(lambda: one.look().well)
-            return started[-1]
-
-        yield begin
-        end(started, tell=lambda _: None)
-
-    def kept_of(self, tmp_path: Path, *running: Running) -> int:
-        parts = [replace(part(tmp_path, one.name), log_bounds=LogBounds(5_000, 3)) for one in running]
-        keeper = keep_logs(parts, running, look_s=0.02)
-        assert keeper is not None
-        return keeper
-
-    def say(self, one: Running, lines: int = 200) -> None:
-        """As the part itself would: through the file that it was born with."""
-        with Path(f"/proc/{one.pid}/fd/1").open("ab", buffering=0) as output:
-            for number in range(lines):
-                output.write(f"{line_of(one.name, number)}\n".encode())
-
-    def test_it_cuts_the_logs_while_parts_run_and_ends_with_the_last_of_them(self, tmp_path, running):
-        one, two = running("one"), running("two")
-        keeper = self.kept_of(tmp_path, one, two)
-        for each in (one, two):
-            self.say(each)
-            until(lambda log=Path(each.log): log.stat().st_size <= 5_000 and kept(log, 1).exists())
-        end([one], tell=lambda _: None)
-        self.say(two)
-        until(lambda: Path(two.log).stat().st_size <= 5_000)
-        assert born(keeper)
-        end([two], tell=lambda _: None)
-        os.waitpid(keeper, 0)
-
-    def test_it_may_be_killed_and_no_part_notices_but_the_status_does(self, tmp_path, running):
-        one = running("one")
-        keeper = self.kept_of(tmp_path, one)
-        os.kill(keeper, signal.SIGKILL)
-        os.waitpid(keeper, 0)
-        bounded = [replace(part(tmp_path, "one"), log_bounds=LogBounds(5_000, 3))]
-        assert overgrown(bounded) == []
-        self.say(one, 1000)
-        assert one.alive
-        assert overgrown(bounded) == [Path(one.log)]
-        again = self.kept_of(tmp_path, one)
-        until(lambda: overgrown(bounded) == [])
-        end([one], tell=lambda _: None)
-        os.waitpid(again, 0)
-
-    def test_what_a_killed_part_left_behind_is_kept_on(self, tmp_path, running):
-        """Workers whose parent was killed write on into its log."""
-        one = running("one", CHILD="yes")
-        keeper = self.kept_of(tmp_path, one)
-        (child,) = [pid for pid in one.members if pid != one.pid]
-        os.kill(one.pid, signal.SIGKILL)
-        os.waitpid(one.pid, 0)
-        with Path(f"/proc/{child}/fd/1").open("ab", buffering=0) as output:
-            output.write(b"a worker says on\n" * 1000)
-        until(lambda: Path(one.log).stat().st_size == 0)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(keeper, 0)
-
-    def test_parts_without_a_bound_need_no_keeper(self, tmp_path):
-        assert keep_logs([part(tmp_path, "one")], []) is None
-
-    def test_it_is_small(self):
-        """It runs as long as the stack does: nothing of the backend's libraries is in it."""
-        asked = "import sys, backend.stack.log_keeper; print({'httpx', 'pydantic', 'numpy'} & {*sys.modules})"
-        assert subprocess.check_output([sys.executable, "-c", asked], text=True) == "set()\n"
-
-    def test_every_part_of_crossfade_up_has_a_bound_and_triton_s_own_log_is_triton_s(
-        self, monkeypatch, tmp_path
-    ):
-        monkeypatch.setenv("LOG_MAX_BYTES", "20000")
-        monkeypatch.setenv("LOG_FILES", "2")
-        parts = parts_of(read_settings(), read_embedded())
-        assert {one.log_bounds for one in parts} == {LogBounds(20_000, 2)}
-        assert [one.more_logs for one in parts if one.name == "backend"] == [()]
-
-
 class TestReaders:
     def test_a_follower_misses_nothing_that_was_written_before_the_cut_and_tells_nothing_twice(self, log):
         log.write_text("old\n" * 100)
@@ -361,15 +260,3 @@ class TestReaders:
         log.write_text("it has no picture\n" * 20)
         rotate(log, SMALL)
         assert last_words(now, 1) == "it has no picture"
-
-
-def test_a_stack_that_is_started_has_its_logs_kept(tmp_path, monkeypatch):
-    """`crossfade up` as far as it concerns logs: Start starts a keeper for the parts that it started."""
-    begun: list[list[str]] = []
-    monkeypatch.setattr(
-        "backend.stack.starting.keep_logs", lambda _, running: begun.append([one.name for one in running])
-    )
-    journal = Journal(tmp_path)
-    running = Start([part(tmp_path, "one")], journal, os.environ, 20.0, lambda _: None).run()
-    journal.end(running, tell=lambda _: None)
-    assert begun == [["one"]]
