@@ -110,8 +110,11 @@ class House:
         }
 
     def words(self, name: str) -> list[str]:
-        program = [PROGRAMS[name]] if name in PROGRAMS else []
-        return [*program, *(self.mapped(name, word) for word in self.services[name].get("command", ()))]
+        service = self.services[name]
+        program = PROGRAMS.get(name, "")
+        first = [self.mapped(name, word) for word in service.get("entrypoint", [program] if program else [])]
+        first = [word.replace(f"exec {name} ", f"exec {program} ") for word in first]
+        return [*first, *(self.mapped(name, word) for word in service.get("command", ()))]
 
     def working_dir(self, name: str) -> Path:
         place = self.services[name].get("working_dir")
@@ -141,11 +144,13 @@ class House:
             "/opt/crossfade": str(ROOT / "deploy/docker"),
             "/tmp": str(tmp),
             **mounts,
-            **{f"/run/secrets/{one}": path for one, path in self._secrets(service)},
+            **{str(Path("/run/secrets", one)): path for one, path in self._secrets(service)},
         }
 
     def _secrets(self, service: Service) -> Iterable[tuple[str, str]]:
-        return [(one["source"], self.secrets[one["source"]]["file"]) for one in service.get("secrets", ())]
+        """Each by its name under /run/secrets, or by a path of its own."""
+        mounts = service.get("secrets", ())
+        return [(one.get("target", one["source"]), self.secrets[one["source"]]["file"]) for one in mounts]
 
     def _place(self, name: str, mount: Mapping[str, Any]) -> str:
         source = Path(mount["source"])

@@ -23,10 +23,12 @@ RUN pip wheel --no-deps --wheel-dir /wheel .
 
 FROM base
 COPY --from=dependencies /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH
+# OpenBLAS would start a thread for each processor of the host, in each of its copies (numpy's and scipy's) and processes.
+ENV PATH=/opt/venv/bin:$PATH OPENBLAS_NUM_THREADS=1
 RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
     python -m pip install --no-deps /wheel/*.whl
-COPY deploy/docker/inference.py /opt/crossfade/
+# By its own mode, for whoever runs it: a checkout under umask 077 is readable by nobody else.
+COPY --chmod=755 deploy/docker/inference.py /opt/crossfade/
 WORKDIR /srv/switch
 USER 10001:10001
 EXPOSE 8080

@@ -33,7 +33,7 @@ COPY --from=dependencies /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp USER=crossfade YOLO_CONFIG_DIR=/tmp
 RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
     python -m pip install --no-deps /wheel/*.whl
-COPY deploy/docker/inference.py /opt/crossfade/
+COPY --chmod=755 deploy/docker/inference.py /opt/crossfade/
 WORKDIR /srv/crossfade
 USER 10001:10001
 EXPOSE 8090 8095

@@ -23,10 +23,10 @@ RUN python3 -m pip install -c /opt/crossfade/constraints.txt -r /opt/crossfade/t
 
 # hadolint ignore=DL3006
 FROM with-${ENGINE}
-COPY ai /opt/crossfade/code/ai
+COPY --chmod=755 ai /opt/crossfade/code/ai
 RUN python3 -m compileall -q /opt/crossfade/code
-COPY deploy/docker/triton.sh deploy/docker/inference.py /opt/crossfade/
-ENV HOME=/tmp USER=crossfade YOLO_CONFIG_DIR=/tmp PYTHONDONTWRITEBYTECODE=1
+COPY --chmod=755 deploy/docker/triton.sh deploy/docker/inference.py /opt/crossfade/
+ENV HOME=/tmp USER=crossfade YOLO_CONFIG_DIR=/tmp PYTHONDONTWRITEBYTECODE=1 OPENBLAS_NUM_THREADS=1
 USER 10001:10001
 EXPOSE 8000 8001 8002
 ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh", "/opt/crossfade/triton.sh"]

@@ -18,7 +18,17 @@ from ai.triton.asking.wire import ADMIN_HEADER
 from ai.triton.embedded.process import sweep
 from tests import scripted
 from tests.alertmanager_server import needs_alertmanager
-from tests.composed import CPU, PATIENCE_S, House, Running, composed, made_secrets, needs_compose, owner
+from tests.composed import (
+    CPU,
+    PATIENCE_S,
+    PROGRAMS,
+    House,
+    Running,
+    composed,
+    made_secrets,
+    needs_compose,
+    owner,
+)
 from tests.prometheus_server import needs_prometheus
 from tests.redis_server import needs_redis
 from tests.tritons import plan_in
@@ -69,7 +79,7 @@ def up(house: House) -> Iterator[dict[str, Running]]:
 
 
 def _is_here(house: House, name: str) -> bool:
-    return shutil.which(house.words(name)[0]) is not None
+    return shutil.which(PROGRAMS.get(name, house.words(name)[0])) is not None
 
 
 @pytest.mark.parametrize("name", [*OURS, *THEIRS])
@@ -152,7 +162,9 @@ def test_the_command_in_the_backends_container_finds_its_backend_and_its_key(up,
 @pytest.mark.parametrize(
     ("name", "secret", "sentence"),
     [("backend", "api_keys", "API_KEYS_FILE"), ("redis", "redis_password", "redis_password"),
-     ("triton", "triton_admin_key", "triton_admin_key")],
+     ("triton", "triton_admin_key", "triton_admin_key"), ("alertmanager", "page_url", "page_url"),
+     ("alertmanager", "heartbeat_url", "heartbeat_url"),
+     ("grafana", "grafana_admin_password", "grafana_admin_password")],
 )  # fmt: skip
 def test_a_secret_that_is_missing_or_empty_ends_its_reader_with_a_sentence(
     prod, house, tmp_path, name, secret, sentence, content

@@ -10,7 +10,7 @@ import http.client
 import statistics
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -30,23 +30,36 @@ WINDOW_REPLIES = 120
 MUCH_SLOWER = 5  # p95 against the slower of both controls: the machine has other work, too …
 UNSEEN = 0.05  # … of the deadline: what no caller would call slow
 PLACES = 64  # limit_conn requests
+LARGE_PLACES = 16  # limit_conn large
+LARGE = 2 * 1024 * 1024
 PATIENCE_S = 30.0
 TOO_MUCH = 18 * 1024 * 1024
 POST = b"POST /api/detect HTTP/1.1\r\nHost: proxy\r\nContent-Type: image/jpeg\r\n"
 
-SLOW_READERS, SLOW_HEADERS, IDLE, SLOW_BODIES, TOO_LARGE = (
-    "slow readers", "slow headers", "idle connections", "slow bodies", "too large bodies",
+SLOW_READERS, SLOW_HEADERS, IDLE, SLOW_BODIES, LARGE_BODIES, ENDLESS_BODIES, TOO_LARGE = (
+    "slow readers", "slow headers", "idle connections", "slow bodies", "large slow bodies", "slow bodies of no length",
+    "too large bodies",
 )  # fmt: skip
-ABUSES = (SLOW_READERS, SLOW_HEADERS, IDLE, SLOW_BODIES, TOO_LARGE)
+ABUSES = (SLOW_READERS, SLOW_HEADERS, IDLE, SLOW_BODIES, LARGE_BODIES, ENDLESS_BODIES, TOO_LARGE)
+ON_DISK = (LARGE_BODIES, ENDLESS_BODIES)
 SOURCE = {abuse: f"127.0.9.{number}" for number, abuse in enumerate(ABUSES, 1)}
-MEMBERS = {SLOW_READERS: 10, SLOW_HEADERS: 100, IDLE: 200, SLOW_BODIES: 100}
+MEMBERS = {
+    SLOW_READERS: 10,
+    SLOW_HEADERS: 100,
+    IDLE: 200,
+    SLOW_BODIES: 100,
+    LARGE_BODIES: 40,
+    ENDLESS_BODIES: 40,
+}
 OPENING = {
     SLOW_READERS: b"GET /openapi.json HTTP/1.1\r\nHost: proxy\r\n\r\n" * 20,
     SLOW_HEADERS: POST,
     IDLE: b"",
-    SLOW_BODIES: POST + b"Content-Length: 1000000\r\n\r\n",
+    SLOW_BODIES: POST + b"Content-Length: 999999\r\n\r\n",
+    LARGE_BODIES: POST + b"Content-Length: 17000000\r\n\r\n",
+    ENDLESS_BODIES: POST + b"Transfer-Encoding: chunked\r\n\r\n",
 }
-DRIP = {SLOW_HEADERS: b"X-Slow: 1\r\n", SLOW_BODIES: b"x"}
+DRIP = {SLOW_HEADERS: b"X-Slow: 1\r\n", SLOW_BODIES: b"x", LARGE_BODIES: b"x", ENDLESS_BODIES: b"1\r\nx\r\n"}
 BEFORE, AFTER = "before", "after"
 
 
@@ -57,6 +70,9 @@ class Siege:
     connections: dict[str, int] = field(default_factory=dict)  # to the backend, then
     stayed: dict[str, int] = field(default_factory=dict)  # abusers whom nobody cut off
     heard: dict[str, Counter[int]] = field(default_factory=dict)  # what they were answered
+    large: dict[str, dict[str, int]] = field(
+        default_factory=dict
+    )  # what pictures were answered, then, by their kind
     logged: Counter[tuple[str, int]] = field(default_factory=Counter)  # their addresses, and how it ended
 
     @property
@@ -79,11 +95,13 @@ async def laid(proxy: NginxServer, backend: Backend) -> Siege:
     }
     async with load(proxy.url, CALLERS, pause_s=0.02, tls=tls) as normal:
         await look_at(normal, BEFORE, siege, backend)
-        async with dripping(gangs[SLOW_HEADERS], gangs[SLOW_BODIES]):
+        async with dripping(*(gangs[abuse] for abuse in DRIP)):
             for abuse, gang in gangs.items():
                 hears_bytes = 4096 if abuse == SLOW_READERS else None
                 await asyncio.to_thread(gang.come, MEMBERS[abuse], hears_bytes)
                 await look_at(normal, abuse, siege, backend)
+                if abuse in ON_DISK:
+                    siege.large[abuse] = await asyncio.to_thread(pictures, proxy, SOURCE[abuse])
             siege.heard[TOO_LARGE] = Counter()
             async with again_and_again(proxy, siege.heard[TOO_LARGE]):
                 await look_at(normal, TOO_LARGE, siege, backend)
@@ -144,6 +162,32 @@ async def again_and_again(proxy: NginxServer, heard: Counter[int]) -> AsyncItera
         await task
 
 
+def pictures(proxy: NginxServer, source: str) -> dict[str, int]:
+    """What a large one of somebody else is answered, and what both kinds of this address are."""
+    large = JPEG.ljust(LARGE, b"\0")
+    return {
+        "another's large one": posted(proxy, "127.0.0.1", large),
+        "their large one": posted(proxy, source, large),
+        "their ordinary one": posted(proxy, source, JPEG),
+    }
+
+
+def posted(proxy: NginxServer, source: str, picture: bytes) -> int:
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", proxy.port, context=proxy.tls, timeout=PATIENCE_S, source_address=(source, 0)
+    )
+    try:
+        connection.putrequest("POST", "/api/detect")
+        for name, value in {"Content-Type": "image/jpeg", "Content-Length": str(len(picture))}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        with suppress(OSError):  # a refusal does not wait for all of it
+            connection.send(picture)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def too_large(proxy: NginxServer, chunked: bool) -> int:
     source = SOURCE[TOO_LARGE], 0
     connection = http.client.HTTPSConnection(
@@ -185,6 +229,18 @@ def test_slow_headers_end_as_408_and_slow_bodies_do_when_nothing_comes_any_more(
 def test_an_address_gets_its_places_and_no_more(siege: Siege) -> None:
     refused = MEMBERS[SLOW_BODIES] - PLACES
     assert siege.heard[SLOW_BODIES][429] == siege.logged[SOURCE[SLOW_BODIES], 429] == refused
+
+
+@pytest.mark.parametrize("abuse", ON_DISK)
+def test_bodies_that_go_to_the_disk_have_fewer_places_and_take_none_from_others(
+    siege: Siege, abuse: str
+) -> None:
+    """All of one address's leave room for a large picture of another's, and for its own ordinary ones."""
+    assert siege.heard[abuse][429] == MEMBERS[abuse] - LARGE_PLACES
+    assert siege.logged[SOURCE[abuse], 408] == LARGE_PLACES
+    assert siege.large[abuse] == {
+        "another's large one": 200, "their large one": 429, "their ordinary one": 200,
+    }  # fmt: skip
 
 
 def test_slow_bodies_never_reach_a_backend(siege: Siege) -> None:
