@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,16 +65,27 @@ def _restore(args: argparse.Namespace, settings: Settings) -> int:
 
 def _restored(store: Store, backup: Backup, settings: Settings, *, more: bool) -> Change:
     try:
-        return restore(store, backup, getpass.getuser(), _known(settings), may_give_more=more)
+        known, owed = _known(settings)
+        return restore(store, backup, _user(), known, owed, may_give_more=more)
     except WouldGiveMore as error:
         raise WouldGiveMore(f"{error} --give-triton-more restores it nonetheless.") from error
 
 
-def _known(settings: Settings) -> list[Change]:
-    """What this machine's journal says of the store now, and a rollback that the store never heard of."""
+def _user() -> str:
+    """A container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
+
+
+def _known(settings: Settings) -> tuple[list[Change], list[Change]]:
+    """What this machine's journal knows of the flags, in whichever store they stood, and rollbacks that a store never
+    heard of."""
     journal = Journal(settings.crossfade_var / "rollout-history.jsonl", store_name(settings.store_url))
     try:
-        return [change for change in (journal.newest(), journal.owed(None)) if change]
+        newest = journal.newest() or journal.newest_of_the_store_before()
+        return [change for change in (newest, journal.latest()) if change], journal.owed_anywhere()
     except OSError as error:
         raise BadBackup(f"The journal of this machine cannot be read: {error}") from error
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from ai.core.errors import CrossfadeError
 from backend.private_files import drafted
 from backend.rollout.checked import number
-from backend.rollout.owed import gives_triton_more
+from backend.rollout.owed import changes_since, has_more, is_settled
 from backend.rollout.patching import words
 from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import Change, HasContent, Store, StoreAway
@@ -107,6 +107,9 @@ class Backup:
     def rows(self) -> Iterator[dict[str, Any]]:
         return (row for row in _lines(self.path) if "row" in row)
 
+    def changes(self) -> Iterator[Change]:
+        return (kept for kept in map(kept_of, self.rows()) if isinstance(kept, Change))
+
     def state(self, now: float) -> RolloutState:
         """As it comes back. InvalidState where it is none."""
         state = self.newest.state
@@ -119,20 +122,28 @@ class Backup:
 
 
 def restore(
-    store: Store, backup: Backup, who: str, known: Iterable[Change] = (), *, may_give_more: bool = True
+    store: Store,
+    backup: Backup,
+    who: str,
+    known: Iterable[Change] = (),
+    owed: Iterable[Change] = (),
+    *,
+    may_give_more: bool = True,
 ) -> Change:
     """The change that it became. An empty store gets it together with the rows: no ramp runs in between.
 
-    `known` is what this machine knows besides the store, which may be lost or behind: the change stands over that too.
+    `known` is what this machine knows besides the store, which may be lost or behind: the change stands over that too,
+    and over rollbacks that are `owed`, however old, where neither the store nor the file has heard of them.
     Unless it `may_give_more`, what was taken from Triton since the backup stays taken: WouldGiveMore.
     """
-    known = tuple(known)
+    known, owed = tuple(known), tuple(owed)
     for _ in range(TRIES):
         current = store.read().change
-        newest = max(filter(None, (current, *known, backup.newest)), key=lambda one: (one.version, one.at))
+        newest = max(
+            filter(None, (current, *known, *owed, backup.newest)), key=lambda one: (one.version, one.at)
+        )
         if not may_give_more:
-            for one in (newest, *known):
-                _require_no_more(backup, one)
+            _require_no_more(store, backup, filter(None, (current, *known)), owed)
         change = _change_on_top(newest, store.now(), backup, who)
         if current is None:
             with suppress(HasContent):  # somebody was faster
@@ -143,17 +154,24 @@ def restore(
     raise StoreAway("The flags are changed by others all the time; nothing was restored.")
 
 
-def _require_no_more(backup: Backup, since: Change) -> None:
+def _require_no_more(store: Store, backup: Backup, known: Iterable[Change], owed: Iterable[Change]) -> None:
     kept = backup.newest
-    if since.version <= kept.version and since.at <= kept.at:
-        return  # it is from before
-    switched_on = kept.state.enabled and not since.state.enabled
-    if switched_on or gives_triton_more(replace(kept, before=since.after)):
-        why = f" ({since.reason})" if since.reason else ""
-        raise WouldGiveMore(
-            f"Triton has less since this backup: version {since.version}, {_when(since.at)}, by {since.who}{why}. "
-            "Nothing was restored."
-        )
+    since = (one for one in known if one.version > kept.version or one.at > kept.at)
+    unheard = (one for one in owed if not is_settled(one, chain(backup.changes(), changes_since(store, one))))
+    for one in chain(since, unheard):
+        if _gives_more(kept.state, one.state):
+            why = f" ({one.reason})" if one.reason else ""
+            raise WouldGiveMore(
+                f"Triton has less since this backup: version {one.version}, {_when(one.at)}, by {one.who}{why}. "
+                "Nothing was restored."
+            )
+
+
+def _gives_more(kept: RolloutState, now: RolloutState) -> bool:
+    """Requests or comparisons; what is switched off gives nothing."""
+    if not kept.enabled:
+        return False
+    return not now.enabled or kept.shadow > now.shadow or has_more(kept, now)
 
 
 def _change_on_top(current: Change, now: float, backup: Backup, who: str) -> Change:

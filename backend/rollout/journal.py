@@ -62,6 +62,10 @@ class Journal:
         """Of this store: the highest version, and of two the later."""
         return _newest(entry.change for entry in self._entries() if self._is_own(entry.store))
 
+    def latest(self) -> Change | None:
+        """By its time, of whichever store: one that was lost began its versions anew."""
+        return max((entry.change for entry in self._entries()), key=lambda change: change.at, default=None)
+
     def newest_of_the_store_before(self) -> Change | None:
         """Of the other store that this machine used last."""
         others = [entry for entry in self._entries() if not self._is_own(entry.store)]
@@ -77,6 +81,12 @@ class Journal:
                 last = entry.change
             settled = max(settled, entry.settles if entry.settles is not None else settled)
         return last if last is not None and last.at > settled else None
+
+    def owed_anywhere(self) -> list[Change]:
+        """The last of each store that this machine used, the one of now included."""
+        stores = {self._store, *(entry.store for entry in self._entries() if entry.store)}
+        found = (Journal(self._path, store).owed(None) for store in sorted(stores))
+        return [change for change in found if change]
 
     def _is_own(self, store: str) -> bool:
         return store in ("", self._store) or not self._store

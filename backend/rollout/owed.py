@@ -15,6 +15,7 @@ from backend.sides import TRITON
 ENVIRONMENT = "environment"
 NOBODY = (ENVIRONMENT, "ramp")
 CHANGES_AT_ONCE = 100
+_ANY_OTHER = ""  # the name of no detector: what those get that nothing is said of
 NOT_HEARD = (
     "This worker sends nothing to Triton any more, others of this machine follow its journal, and the store is told "
     "when it is back; workers elsewhere are not reached. TRITON_ENABLED=false in .env is the switch without a store."
@@ -42,22 +43,32 @@ def changes_since(store: Store, owed: Change) -> Iterator[Change]:
 
 
 def gives_triton_more(change: Change) -> bool:
-    """By a fraction, an override or a pin."""
+    """Of any camera's requests, by a fraction, an override or a pin."""
     try:
         after = change.state
         before = RolloutState.from_table(change.before) if change.before else RolloutState()
     except InvalidState:
         return False
-    return (
-        after.fraction > before.fraction
-        or any(
-            after.fraction_of(name) > before.fraction_of(name)
-            for name in {*after.overrides, *before.overrides}
-        )
-        or bool(_led_to_triton(after) - _led_to_triton(before))
+    return has_more(after, before)
+
+
+def has_more(one: RolloutState, other: RolloutState) -> bool:
+    """Whether Triton gets more of some camera's requests to some detector by `one`; the switch and shadow aside."""
+    detectors = {_ANY_OTHER, *one.overrides, *other.overrides, *one.ramps, *other.ramps}
+    cameras = _one_of_each_kind(one, other)
+    return any(
+        _share(one, camera, detector) > _share(other, camera, detector)
+        for detector in detectors
+        for camera in cameras
     )
 
 
-def _led_to_triton(state: RolloutState) -> set[str]:
-    """The cameras, by their pins."""
-    return set() if state.pins_suspended else {name for name, side in state.pins.items() if side == TRITON}
+def _one_of_each_kind(one: RolloutState, other: RolloutState) -> set[str | None]:
+    """Cameras that are pinned alike in both get alike: thousands of them are nine kinds at most."""
+    pinned = {(one.pins.get(name), other.pins.get(name)): name for name in (*one.pins, *other.pins)}
+    return {None, *pinned.values()}
+
+
+def _share(state: RolloutState, camera: str | None, detector: str) -> float:
+    pin = state.pin_of(camera, detector)
+    return state.fraction_of(detector) if pin is None else float(pin == TRITON)

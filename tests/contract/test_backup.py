@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
+import pwd
 import re
 import stat
 import time
@@ -12,12 +14,14 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ai.core.errors import BadSetting
 from backend import cli
-from backend.rollout.backup import Backup, BadBackup, back_up, restore
+from backend.rollout.backup import Backup, BadBackup, WouldGiveMore, back_up, restore
+from backend.rollout.journal import Journal
 from backend.rollout.ramps import Ramp
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Change, Sample, SampleLimits, Store
@@ -249,6 +253,76 @@ class TestRestore:
         await house.close()
 
 
+def made(version: int, at: float, who: str = "anna", **state: Any) -> Change:
+    return Change.made(None, RolloutState(version=version, **state), who=who, reason="", at=at)
+
+
+def kept_in(file: Path, *changes: Change) -> Backup:
+    file.write_text(lines_of([{"row": "change"} | change.to_table() for change in changes]))
+    return Backup.read(file)
+
+
+PINNED, RAMPED = {"gate": "triton"}, {"overrides": {"yolo26": 0.0}, "ramps": {"yolo26": RAMP}}
+BY_EVIDENCE = {"yolo26": replace(RAMP, phase="ended", rolled_back=True)}
+
+
+class TestWhatWasTakenFromTriton:
+    @pytest.mark.parametrize(("kept", "since"), [
+        ({"fraction": 0.5}, {"fraction": 0.5, "enabled": False}),
+        ({"fraction": 0.5}, {"fraction": 0.5, "overrides": {"yolo26": 0.4}}),
+        ({"fraction": 1.0}, {"fraction": 1.0, "pins": {"gate": "legacy"}}),
+        ({"fraction": 0.5, "pins": PINNED}, {"fraction": 0.5}),
+        ({"pins": PINNED}, {"pins": PINNED, "pins_suspended": True}),
+        ({"pins": PINNED, **RAMPED}, {"pins": PINNED, **RAMPED, "ramps": BY_EVIDENCE}),
+        ({"shadow": 1.0}, {}),
+    ])  # fmt: skip
+    def test_does_not_come_back_unasked(
+        self, store: Store, file: Path, kept: dict[str, Any], since: dict[str, Any]
+    ) -> None:
+        backup = kept_in(file, made(1, 1000.0, **kept))
+        assert store.write(made(1, 1000.0, **kept), None)
+        assert store.write(made(2, 2000.0, "otto", **since), 1)
+        with pytest.raises(WouldGiveMore, match=r"version 2, .* by otto"):
+            restore(store, backup, "anna", may_give_more=False)
+        assert store.read().change.version == 2  # type: ignore[union-attr]
+        assert restore(store, backup, "anna").version == 3
+
+    @pytest.mark.parametrize(("kept", "since"), [
+        ({"fraction": 0.5, "shadow": 1.0, "pins": PINNED, "enabled": False}, {"enabled": False}),
+        ({"fraction": 0.5}, {"fraction": 0.5, "overrides": {"yolo26": 0.9}}),
+        ({"fraction": 1.0, "pins": PINNED}, {"fraction": 1.0}),
+        ({"pins": {"gate": "legacy"}, "shadow": 0.1}, {"pins": PINNED, "shadow": 0.2}),
+    ])  # fmt: skip
+    def test_what_gives_it_nothing_more_needs_no_further_word(
+        self, store: Store, file: Path, kept: dict[str, Any], since: dict[str, Any]
+    ) -> None:
+        backup = kept_in(file, made(1, 1000.0, **kept))
+        assert store.write(made(1, 1000.0, **kept), None)
+        assert store.write(made(2, 2000.0, "otto", **since), 1)
+        assert restore(store, backup, "anna", may_give_more=False).version == 3
+
+    def test_a_store_that_began_anew_counts_though_its_versions_are_lower(
+        self, store: Store, file: Path
+    ) -> None:
+        backup = kept_in(file, made(20, 1000.0, fraction=0.5))
+        assert store.write(made(1, 5000.0), None)
+        assert store.write(made(2, 6000.0, "otto", enabled=False), 1)
+        with pytest.raises(WouldGiveMore, match=r"version 2, .* by otto"):
+            restore(store, backup, "anna", may_give_more=False)
+
+    def test_a_rollback_that_nobody_heard_of_counts_though_the_backup_is_younger(
+        self, store: Store, file: Path
+    ) -> None:
+        owed = made(2, 1000.0, "otto")
+        before, after = RolloutState(version=2, fraction=0.1), RolloutState(version=3, fraction=0.5)
+        by_ramp = Change.made(before, after, who="ramp", reason="", at=2000.0)
+        backup = kept_in(file, made(2, 900.0, fraction=0.1), by_ramp)
+        with pytest.raises(WouldGiveMore, match=r"version 2, .* by otto"):
+            restore(store, backup, "anna", owed=[owed], may_give_more=False)
+        backup = kept_in(file, made(2, 900.0, fraction=0.1), replace(by_ramp, who="anna"))
+        assert restore(store, backup, "anna", owed=[owed], may_give_more=False).state.fraction == 0.5
+
+
 class TestCommand:
     def crossfade(self, *words: str) -> object:
         """Its exit code."""
@@ -272,6 +346,35 @@ class TestCommand:
         assert "fraction 30.00%" in said
         assert "paused: the ramp of yolo26" in said
         assert store.read().change.state.fraction == 0.3  # type: ignore[union-attr]
+
+    def test_a_containers_user_may_have_no_name(
+        self, url: str, store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def nobody(uid: int) -> object:
+            raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+        filled(store)
+        back_up(store, file, "here", force=False)
+        monkeypatch.setenv("ROLLOUT_STORE", url)
+        monkeypatch.setattr(pwd, "getpwuid", nobody)
+        for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+            monkeypatch.delenv(name, raising=False)
+        assert self.crossfade("store", "restore", str(file)) == 0
+        assert store.read().change.who == f"uid-{os.getuid()}"  # type: ignore[union-attr]
+
+    def test_what_the_journal_saw_last_counts_beside_its_highest_version(
+        self, url: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        """The store was lost twice."""
+        kept_in(file, made(20, 1000.0, fraction=0.5))
+        journal = Journal(tmp_path / "rollout-history.jsonl", store_name(url))
+        for change in (made(20, 1000.0, fraction=0.5), made(2, 6000.0, "otto", enabled=False)):
+            journal.append(change)
+        monkeypatch.setenv("ROLLOUT_STORE", url)
+        monkeypatch.setenv("CROSSFADE_VAR", str(tmp_path))
+        assert self.crossfade("store", "restore", str(file)) == 1
+        assert "version 2, " in capsys.readouterr().err
 
     def test_what_would_leave_requests_to_nobody_is_not_restored(
         self, url: str, store: Store, file: Path, monkeypatch: pytest.MonkeyPatch,

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +22,7 @@ from ai.triton import models
 from ai.triton.client import Protocol
 from backend import cli, doctor
 from backend.rollout.journal import Journal
-from backend.rollout.store import Sample, SampleLimits, Store
+from backend.rollout.store import Sample, SampleLimits, Store, StoreAway
 from backend.rollout.stores.opening import open_store, store_name
 from backend.stack.foreign_triton import examined
 from benchmarks import daily_cost, upgrade
@@ -188,6 +188,28 @@ async def test_a_machine_moves_from_sqlite_to_redis_with_its_history_and_its_pic
         assert (await there.read()).fraction == 0.4
         assert await there.ask(lambda store: store.picture("a")) == b"\xff\xd8 a face"
         await moved.close()
+
+
+@needs_redis
+@pytest.mark.parametrize("heard", [True, False], ids=["told", "owed"])
+async def test_a_move_to_another_store_gives_back_nothing_of_what_a_rollback_took_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], heard: bool
+) -> None:
+    with running_redis(tmp_path / "redis") as server:
+        old = Machine(tmp_path / "machine", None, monkeypatch)
+        worker = await old.house.start()
+        await worker.change({"fraction": 0.4}, who="anna", reason="on the way", version=None)
+        file = tmp_path / "moving.jsonl"
+        assert old.crossfade("store", "backup", str(file)) == 0
+        if not heard:
+            old.house.break_store()
+        with suppress(StoreAway):
+            await worker.rollback(who="otto", reason="dogs are missed")
+        await old.house.stop(worker)
+        monkeypatch.setenv("ROLLOUT_STORE", server.url)
+        assert old.crossfade("store", "restore", str(file)) == 1
+        assert "by otto (dogs are missed)" in capsys.readouterr().err
+        assert old.crossfade("store", "restore", str(file), "--give-triton-more") == 0
 
 
 class TestNewerAndOlder:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from backend.rollout.crew import Worker
 from backend.rollout.environment import EnvironmentWatch, LastSeen
 from backend.rollout.journal import Journal
+from backend.rollout.owed import has_more
 from backend.rollout.quota import Traffic
+from backend.rollout.ramps import Ramp
 from backend.rollout.state import RolloutState
-from backend.rollout.store import StoreAway
+from backend.rollout.store import Change, StoreAway
 from backend.rollout.stores.memory_store import MemoryStore
 from backend.rollout.watch import Keeper
+from backend.sides import Side
 
 pytestmark = pytest.mark.usefixtures("nothing_said_of_flags")
 
@@ -108,6 +111,17 @@ class TestOwed:
         there.look()
         assert [state_of(one).fraction for one in (again, there)] == [0.0, 0.0]
 
+    def test_a_person_who_took_a_pin_to_legacy_away_gave_triton_more_too(
+        self, here: Keeper, there: Keeper, way: Way
+    ) -> None:
+        there.change({"pins": {"gate": "legacy"}}, who="otto", reason="", version=None)
+        here.look()
+        self.rolled_back_alone(here, way)
+        there.change({"pins": {}}, who="otto", reason="the gate again", version=None)
+        way.cut = False
+        here.look()
+        assert state_of(here).fraction == 0.5
+
     @pytest.mark.parametrize("who", ["ramp", "environment"])
     def test_who_did_not_know_of_it_does_not_undo_it(
         self, here: Keeper, there: Keeper, way: Way, who: str
@@ -194,3 +208,41 @@ class TestOwed:
             there.change({"fraction": fraction}, who="ramp", reason="", version=None)
         way.cut = False
         assert state_of(self.keeper(way, tmp_path / "here", legacy=False)).fraction == 1.0
+
+
+class TestMore:
+    """Whether one state gives Triton more of anybody's requests than another."""
+
+    PIN: ClassVar[dict[str, Side]] = {"gate": "triton"}
+    RAMP = Ramp(id="r", steps=(0.1, 0.5), phase="ended", rolled_back=True)
+
+    @pytest.mark.parametrize(("less", "more"), [
+        ({}, {"fraction": 0.1}),
+        ({"fraction": 0.5, "overrides": {"yolo26": 0.0}}, {"fraction": 0.5}),
+        ({"fraction": 1.0, "pins": {"gate": "legacy"}}, {"fraction": 1.0}),
+        ({"fraction": 0.5}, {"fraction": 0.5, "pins": PIN}),
+        ({"pins": PIN, "pins_suspended": True}, {"pins": PIN}),
+        ({"pins": PIN, "overrides": {"yolo26": 0.0}, "ramps": {"yolo26": RAMP}}, {"pins": PIN}),
+    ])  # fmt: skip
+    def test_by_what_a_camera_gets_of_a_detector(self, less: dict[str, Any], more: dict[str, Any]) -> None:
+        little, much = RolloutState(**less), RolloutState(**more)
+        assert has_more(much, little)
+        assert not has_more(little, much)
+        assert not has_more(much, much)
+
+    @pytest.mark.parametrize("pins", [{"gate": "triton"}, {"gate": "legacy", "yard": "triton"}])
+    def test_a_pin_changes_nothing_for_who_got_all_anyway(self, pins: dict[str, Side]) -> None:
+        assert not has_more(RolloutState(fraction=1.0, pins=pins), RolloutState(fraction=1.0))
+
+
+def test_rollbacks_that_are_owed_to_any_store_are_found_until_each_is_settled(tmp_path: Path) -> None:
+    here, before = (Journal(tmp_path / "journal.jsonl", name) for name in ("redis://x", "sqlite:///y"))
+    told, untold = (
+        Change.made(None, RolloutState(version=1), who="anna", reason="", at=at) for at in (5.0, 3.0)
+    )
+    here.append(told, owed=True)
+    before.append(untold, owed=True)
+    assert here.owed_anywhere() == [told, untold]
+    here.append(told, settles=told)
+    assert here.owed_anywhere() == [untold]
+    assert Journal(tmp_path / "none.jsonl", "redis://x").owed_anywhere() == []
