@@ -39,8 +39,10 @@ logger = logging.getLogger(__name__)
 
 CLOSE_S: Final = 2.0  # for the last spans; the rest of a service's end is its callers'
 _KINDS: Final[Mapping[Kind, SpanKind]] = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT}
-# They say a line for each batch or span that is lost; here it is said once.
+# They say a line for each batch or span that is lost, and here it is said once; or one for each tracestate that they do
+# not like, in its caller's words.
 _TALKATIVE: Final = (
+    "opentelemetry.trace.span",
     "opentelemetry.sdk._shared_internal",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
 )

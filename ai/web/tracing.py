@@ -18,6 +18,7 @@ _FOLLOWING = (
     "x-b3-sampled", "x-b3-flags", "x-cloud-trace-context", "x-amzn-trace-id",
 )  # fmt: skip
 _KNOWN = frozenset(_FOLLOWING)
+_OLDER = _KNOWN - {"x-request-id", TRACEPARENT, TRACESTATE, "baggage"}
 
 # Of all together. A gRPC server refuses calls with more than 8 KiB of metadata: a fault of the caller's, which would
 # count against the side.
@@ -27,6 +28,7 @@ MAX_CHARS = 4096
 _PARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
+_FLAGS = 0b11  # sampled, random
 _MEMBER = re.compile(
     r"[ \t]*(?:[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~][ \t]*)?"
 )  # one of a list: key=value, or nothing
@@ -45,9 +47,16 @@ def followed(headers: Mapping[str, str] | None) -> dict[str, str]:
     if not is_traceparent(kept.get(TRACEPARENT, "")):
         kept.pop(TRACEPARENT, None)
         kept.pop(TRACESTATE, None)  # it says nothing alone
-    elif TRACESTATE in kept and not _is_tracestate(kept[TRACESTATE]):
+        return kept
+    kept[TRACEPARENT] = _as_we_speak(kept[TRACEPARENT])
+    if TRACESTATE in kept and not _is_tracestate(kept[TRACESTATE]):
         del kept[TRACESTATE]
     return kept
+
+
+def without_older(headers: Mapping[str, str]) -> dict[str, str]:
+    """Without the older words for a trace: beside a traceparent of ours they would name another one."""
+    return {name: value for name, value in headers.items() if name not in _OLDER}
 
 
 def passed_on(headers: Mapping[str, str] | None, request_id: str) -> Headers:
@@ -62,6 +71,8 @@ def passed_on(headers: Mapping[str, str] | None, request_id: str) -> Headers:
         if value is not None and is_sendable(value) and len(value) <= room:
             room -= len(value)
             kept.append((name, value))
+        elif name == TRACEPARENT:
+            named.pop(TRACESTATE, None)  # it says nothing alone
     return tuple(kept)
 
 
@@ -81,6 +92,11 @@ def trace_id(headers: Mapping[str, str]) -> str:
 def is_traceparent(text: str) -> bool:
     found = _PARENT.fullmatch(text)
     return found is not None and not (found[1] == "00" and found[5])
+
+
+def _as_we_speak(parent: str) -> str:
+    """A later version's as ours, as far as it is understood: of its flags, those that ours has."""
+    return parent if parent.startswith("00-") else f"00{parent[2:53]}{int(parent[53:55], 16) & _FLAGS:02x}"
 
 
 def _is_tracestate(text: str) -> bool:

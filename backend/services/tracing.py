@@ -14,7 +14,7 @@ from typing import Protocol
 
 from ai.core.errors import BackendError
 from ai.web.spans import Attributes, Span, Spans
-from ai.web.tracing import TRACEPARENT, followed
+from ai.web.tracing import TRACEPARENT, followed, without_older
 from backend.observe.events import Attempted, Event, Observer, Outcome, RequestEnded
 from backend.services.attempt import CANCELLED, OK
 from backend.services.errors import code_of
@@ -59,7 +59,7 @@ class Traced(Untraced):
         """A span for this detection; its calls are parts of it."""
         span = self._spans.begin("detect", "server", about.headers)
         _request.set(span)
-        return replace(about, headers={**followed(about.headers), **span.headers})
+        return replace(about, headers={**without_older(followed(about.headers)), **span.headers})
 
     def sides(self, sides: Mapping[Side, Transport]) -> Mapping[Side, Transport]:
         return {side: _TracedSide(side, transport, self._spans) for side, transport in sides.items()}

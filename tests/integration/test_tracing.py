@@ -4,6 +4,7 @@ sees them; what the sides are told where nobody traces; and collectors that nobo
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from fastapi import FastAPI, Request
 
 from ai.core.sample import sample_jpeg
 from ai.web.spans import TracingSettings, spans_asked_for
-from ai.web.tracing import followed, trace_id
+from ai.web.tracing import MAX_CHARS, followed, passed_on, trace_id
 from backend.main import compose_client, create_app
 from backend.observe.events import told
 from backend.rollout.flags import Flags, View
@@ -364,14 +365,16 @@ def test_spans_are_made_where_opentelemetrys_own_words_ask_for_them(monkeypatch,
 # --- what a caller may say --------------------------------------------------------------------------------
 
 STATE = "a=b, c@d=e ,,f/g=h i"
-ANOTHER = "cc-" + PARENT[3:] + "-what-comes-later"
+ANOTHER = "cc-" + PARENT[3:-2] + "ff-what-comes-later"
+OURS = PARENT[:-2] + "03"
 
 
 @pytest.mark.parametrize(
     ("came", "goes"),
     [
         ({"Traceparent": PARENT}, {"traceparent": PARENT}),
-        ({"traceparent": ANOTHER}, {"traceparent": ANOTHER}),
+        ({"traceparent": ANOTHER}, {"traceparent": OURS}),
+        ({"traceparent": ANOTHER * 200, "tracestate": "a=b"}, {"traceparent": OURS, "tracestate": "a=b"}),
         ({"traceparent": PARENT + "-more"}, {}),
         ({"traceparent": PARENT.upper()}, {}),
         ({"traceparent": "00-" + "0" * 32 + PARENT[35:]}, {}),
@@ -387,6 +390,52 @@ ANOTHER = "cc-" + PARENT[3:] + "-what-comes-later"
 def test_a_context_is_passed_on_if_it_is_one(came, goes):
     assert followed(came) == goes
     assert trace_id(came) == goes.get("traceparent", "")[3:35]
+
+
+def test_a_state_never_travels_without_its_context():
+    sent = {"traceparent": PARENT, "tracestate": "a=b"}
+    assert dict(passed_on(sent, "r")) == {"x-request-id": "r", **sent}
+    full = "r" * (MAX_CHARS - 10)
+    assert dict(passed_on(sent, full)) == {"x-request-id": full}
+
+
+OLDER = {
+    "b3": f"{'c' * 32}-{'d' * 16}-1",
+    "x-cloud-trace-context": f"{'e' * 32}/1;o=1",
+    "x-amzn-trace-id": "Root=1",
+}
+
+
+@pytest.mark.parametrize("traced", [False, True])
+async def test_a_side_is_told_of_one_trace_whatever_words_the_caller_has(traced, tmp_path, monkeypatch):
+    """Untraced, the caller's words are the only ones; traced, ours are."""
+    monkeypatch.setenv("TRITON_ENABLED", "false")
+    asked: list[dict[str, str]] = []
+    with otlp_receiver() as receiver, serving_app(counting_legacy(asked)) as legacy:
+        if traced:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        side = LegacyTransport({"rtdetr": legacy})
+        async with asked_in_process(
+            create_app(settings_of(tmp_path), {LEGACY: side, TRITON: FakeTransport()})
+        ) as api:
+            sent = {**OLDER, "baggage": "a=b", **JPEG}
+            answer = await api.post("/api/detect", content=sample_jpeg(), headers=sent)
+        await side.close()
+    (one,) = [call for call in asked if call.get("x-request-id") == answer.headers["x-request-id"]]
+    told_of = {name for name in one if name in {*OLDER, "traceparent", "baggage"}}
+    assert told_of == ({"traceparent", "baggage"} if traced else {*OLDER, "baggage"})
+
+
+def test_a_caller_writes_no_lines_into_the_log_by_a_state_that_opentelemetry_refuses(monkeypatch, caplog):
+    """W3C lets a key begin with a digit, the library does not and says so, for each request, in the caller's words."""
+    monkeypatch.setattr(logging.getLogger("opentelemetry.trace.span"), "level", logging.NOTSET)
+    with otlp_receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        spans = spans_asked_for("crossfade-test")
+        assert spans is not None
+        spans.begin("detect", "server", {"traceparent": PARENT, "tracestate": "1a=forged"}).end({})
+        spans.close()
+    assert "forged" not in caplog.text
 
 
 # --- collectors that nobody may notice --------------------------------------------------------------------
