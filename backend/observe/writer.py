@@ -66,27 +66,30 @@ class Writer:
 
     def _write_all(self, first: str) -> None:
         with self._writing:
-            text = self._taken(first)
-            if not text:
+            lines = self._taken(first)
+            dropped = self._lost_before()
+            told = [*lines, self._note(dropped)] if dropped else lines
+            if not told:
                 return
             try:
-                self._stream.write(text)
+                self._stream.write("".join(f"{line}\n" for line in told))
                 self._stream.flush()
             except (OSError, ValueError):  # nobody reads any more, or the stream is closed
-                self._drop(text.count("\n"))
+                self._drop(len(lines) + dropped)
 
-    def _taken(self, first: str) -> str:
+    def _taken(self, first: str) -> list[str]:
         lines = [first]
         try:
             while True:
                 lines.append(self._waiting.get_nowait())
         except Empty:
             pass
+        return [line for line in lines if line]
+
+    def _lost_before(self) -> int:
         with self._counting:
             dropped, self._dropped = self._dropped, 0
-        if dropped:
-            lines.append(self._note(dropped))
-        return "".join(line + "\n" for line in lines if line)
+        return dropped
 
     def _drop(self, count: int) -> None:
         with self._counting:
