@@ -23,13 +23,13 @@ from typing import Any
 
 import httpx
 
-from backend.settings import whole_environment
+from backend.settings import Settings, whole_environment
 from benchmarks.processes import ROOT
 from tests.redis_server import running_redis
 from tests.services import free_port
 
 KEY = "operations"
-START_S, OBEYED_S = 60.0, 5.0
+START_S, OBEYED_S, STOP_S = 60.0, 5.0, 30.0
 _POLL_S = 0.05
 
 Say = Callable[[str], None]
@@ -50,25 +50,34 @@ class Replica:
 
     def start(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
-        nowhere = f"localhost:{free_port()}"
-        said = {
-            "PYTHONPATH": str(self._tree), "PORT": str(self._port), "CROSSFADE_VAR": str(self._home / "var"),
-            "ROLLOUT_STORE": self._store, "API_KEYS": f"ops:admin:{KEY}",
-            "TRITON_ENABLED": "true", "TRITON_URL": nowhere,
-            "RTDETR_URL": f"http://{nowhere}", "YOLO26_URL": f"http://{nowhere}", "SHUTDOWN_TIMEOUT_S": "2",
-        }  # fmt: skip
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "backend.serve"], cwd=self._home, env={**whole_environment(), **said},
+                [sys.executable, "-m", "backend.serve"], cwd=self._home, env=self.environment(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         seen(f"{self.name} starts", self._answers, START_S, lambda: (self._home / "log").read_text()[-2000:])
 
+    def environment(self) -> dict[str, str]:
+        """The caller's, but for what it says to a backend: its own may have two workers, or no legacy."""
+        nowhere = f"localhost:{free_port()}"
+        settings = {name.upper() for name in Settings.model_fields}
+        return {name: value for name, value in whole_environment().items() if name.upper() not in settings} | {
+            "PYTHONPATH": str(self._tree), "PORT": str(self._port), "CROSSFADE_VAR": str(self._home / "var"),
+            "ROLLOUT_STORE": self._store, "API_KEYS": f"ops:admin:{KEY}", "WORKERS": "1",
+            "TRITON_ENABLED": "true", "TRITON_URL": nowhere,
+            "RTDETR_URL": f"http://{nowhere}", "YOLO26_URL": f"http://{nowhere}", "SHUTDOWN_TIMEOUT_S": "2",
+        }  # fmt: skip
+
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(30)
-            self._process = None
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
 
     def _answers(self) -> bool:
         try:
@@ -208,8 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with two_versions(args.before, args.store) as (before, after):
             trial(before, after, say=lambda words: print(f"  {words}", flush=True))
-    except NotSeen as error:
-        print(f"NOT SEEN: {error}", file=sys.stderr)
+    except (NotSeen, httpx.HTTPError) as error:
+        print(f"NOT SEEN: {error or type(error).__name__}", file=sys.stderr)
         return 1
     print(f"{args.before} and this tree share one {args.store} store.")
     return 0
