@@ -12,10 +12,11 @@ from typing import IO
 
 from backend.stack.parts import Part
 from backend.stack.processes import last_lines
-from backend.stack.rotation import kept
+from backend.stack.rotation import MOST_FILES, kept
 
 Tell = Callable[[str], None]
 _POLL_S = 0.2
+_MARK_BYTES = 256  # a line with its time
 
 
 def show(parts: Iterable[Part], lines: int, tell: Tell) -> None:
@@ -38,49 +39,78 @@ def follow(parts: Sequence[Part], lines: int, tell: Tell, goes_on: Callable[[], 
 
 @dataclass
 class Followed:
-    """One log, from its end on; a file that takes its place is read from its beginning."""
+    """One log, from its end on; a file that takes its place is read from its beginning.
+
+    It was cut if it is shorter than what was read, or holds something else just before that place, or is shorter than
+    a copy that was not there at the last look.
+    """
 
     name: str
     path: Path
 
     def __post_init__(self) -> None:
+        self._half = self._mark = b""
+        self._copy_seen = _look(kept(self.path, 1))
         self._file = self._opened()
-        self._half = b""
         if self._file is not None:
-            self._file.seek(0, os.SEEK_END)
+            self._file.seek(max(0, os.fstat(self._file.fileno()).st_size - _MARK_BYTES))
+            self._rest()
 
     def news(self) -> list[str]:
         """The whole lines that came since the last look."""
-        text = self._rest()
-        if self._was_replaced():
-            text += self._rest()  # what was written between the look and the replacement
+        copy = _look(kept(self.path, 1))  # first: what is copied behind this look is none that was seen
+        if self._was_cut(copy):
+            text = self._copied_aside()
             self._close()
-        elif self._was_cut():
-            text += self._copied_aside()
-            self._close()
+        else:
+            text = self._rest()
+            if self._was_replaced():
+                text += self._rest()  # what was written between the look and the replacement
+                self._close()
         if self._file is None:
             self._file = self._opened()
             text += self._rest()
+        self._copy_seen = copy
         *whole, self._half = (self._half + text).split(b"\n")
         return [line.decode(errors="replace") for line in whole]
 
     def _rest(self) -> bytes:
-        return self._file.read() if self._file is not None else b""
+        text = self._file.read() if self._file is not None else b""
+        self._mark = (self._mark + text)[-_MARK_BYTES:]
+        return text
 
     def _was_replaced(self) -> bool:
         return self._file is not None and self.path.exists() and not _same(self._file, self.path)
 
-    def _was_cut(self) -> bool:
-        return self._file is not None and os.fstat(self._file.fileno()).st_size < self._file.tell()
+    def _was_cut(self, copy: Look | None) -> bool:
+        if self._file is None:
+            return False
+        size = os.fstat(self._file.fileno()).st_size
+        if size < self._file.tell() or not self._stands_in(self._file):
+            return True
+        return copy is not None and copy != self._copy_seen and size < copy.size
+
+    def _stands_in(self, file: IO[bytes]) -> bool:
+        """What was read last, at the place where it was read."""
+        place = self._file.tell() - len(self._mark) if self._file is not None else 0
+        return os.pread(file.fileno(), len(self._mark), place) == self._mark
 
     def _copied_aside(self) -> bytes:
-        """What was written behind the last look, out of the copy: the same bytes stand there at the same places."""
-        try:
-            with kept(self.path, 1).open("rb") as copy:
-                copy.seek(self._file.tell() if self._file is not None else 0)
-                return copy.read()
-        except OSError:
-            return b""
+        """What was written behind the last look, out of the copies that were made since, be it several."""
+        texts: list[bytes] = []
+        place = self._file.tell() if self._file is not None else 0
+        for number in range(1, MOST_FILES + 1):
+            with suppress(OSError), kept(self.path, number).open("rb") as copy:
+                if Look.of(os.fstat(copy.fileno())) == self._copy_seen:
+                    break
+                if self._stands_in(copy):
+                    copy.seek(place)
+                    texts.append(copy.read())
+                    break
+                texts.append(copy.read())
+                continue
+            break
+        return b"".join(reversed(texts))
 
     def _opened(self) -> IO[bytes] | None:
         with suppress(OSError):
@@ -91,6 +121,26 @@ class Followed:
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._mark = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """At a copy: its number alone would not do, as file systems give that of a removed file to the next one."""
+
+    inode: int
+    written_ns: int
+    size: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Look:
+        return cls(found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _look(path: Path) -> Look | None:
+    with suppress(OSError):
+        return Look.of(path.stat())
+    return None
 
 
 def _same(file: IO[bytes], path: Path) -> bool:

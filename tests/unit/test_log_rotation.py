@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import stat
 import subprocess
@@ -16,12 +15,8 @@ from pathlib import Path
 import pytest
 
 from backend.stack import rotation
-from backend.stack.logs import Followed, show
-from backend.stack.processes import Running, last_words
 from backend.stack.rotation import LogBounds, begin_anew, kept, rotate
-from backend.stack.running import born
 from tests.log_writer import line_of
-from tests.stack_parts import part
 
 SMALL = LogBounds(max_bytes=100, files=3)
 SHORT_WRITES = """
@@ -223,40 +218,3 @@ class TestWriters:
             rotate(log, SMALL)
             output.write(b"after\n")
         assert log.read_bytes().startswith(b"\0")
-
-
-class TestReaders:
-    def test_a_follower_misses_nothing_that_was_written_before_the_cut_and_tells_nothing_twice(self, log):
-        log.write_text("old\n" * 100)
-        followed = Followed("one", log)
-        with log.open("ab", buffering=0) as output:
-            output.write(b"seen\n")
-            assert followed.news() == ["seen"]
-            output.write(b"before the cut\n")
-            rotate(log, SMALL)
-            output.write(b"after\n")
-            assert followed.news() == ["before the cut", "after"]
-            output.write(b"more\n")
-        assert followed.news() == ["more"]
-
-    def test_the_last_lines_go_on_into_the_older_file(self, tmp_path):
-        one = part(tmp_path, "one")
-        one.log.parent.mkdir()
-        one.log.write_text("".join(f"{number:03}\n" for number in range(100)))
-        rotate(one.log, SMALL)
-        with one.log.open("a") as file:
-            file.write("100\n")
-        told: list[str] = []
-        show([one], 3, told.append)
-        assert told == ["one | 098", "one | 099", "one | 100"]
-
-    def test_why_a_part_ended_is_told_though_its_log_was_just_cut_but_never_by_an_earlier_run(self, tmp_path):
-        log = tmp_path / "one.log"
-        now = Running("one", "", os.getpid(), born(os.getpid()), str(log), 1.0, 0, 0)
-        kept(log, 1).write_text("an earlier run fell\n")
-        os.utime(kept(log, 1), (now.began_at - 60, now.began_at - 60))
-        log.write_text("this one began\n")
-        assert last_words(now) == "this one began"
-        log.write_text("it has no picture\n" * 20)
-        rotate(log, SMALL)
-        assert last_words(now, 1) == "it has no picture"
