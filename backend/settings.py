@@ -279,6 +279,8 @@ def read_settings(**overrides: Any) -> Settings:
         raise (BadSetting.of(problem) if problem["loc"] else BadSetting(_words(problem["msg"]))) from error
     except UnicodeDecodeError as error:
         raise BadSetting(f".env cannot be read: it is not UTF-8 ({error})") from error
+    except OSError as error:  # what stands there may be the keys: without it the API could be open
+        raise BadSetting(f".env cannot be read: {error.strerror}") from error
 
 
 def _words(message: str) -> str:

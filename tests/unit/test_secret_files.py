@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,18 @@ from ai.core.errors import BadSetting
 from backend.settings import read_settings
 
 KEYS = "ops:admin:a-long-key"
+AS_NOBODY = """
+import os, sys
+from ai.core.errors import BadSetting
+from backend.settings import read_settings
+os.chdir(sys.argv[1])
+if os.getuid() == 0:
+    os.setuid(10001)
+try:
+    read_settings()
+except BadSetting as error:
+    print(error)
+"""
 STORE = "redis://crossfade:a-password@redis:6379/0"
 
 
@@ -54,6 +68,17 @@ def test_a_secret_that_is_not_there_stops_the_start_and_is_never_read_as_none(
     path = secret(name, content)
     with pytest.raises(BadSetting, match=f"^{name}_FILE='{path}': {sentence}"):
         read_settings()
+
+
+def test_an_env_file_that_may_not_be_read_stops_the_start_in_a_sentence(tmp_path):
+    """As another user than the one that wrote it; the keys that may stand there are never taken for "none"."""
+    (tmp_path / ".env").write_text(f"API_KEYS={KEYS}\n")
+    (tmp_path / ".env").chmod(0)
+    tmp_path.chmod(0o755)
+    ended = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert ended.stdout == ".env cannot be read: Permission denied\n", ended.stderr
 
 
 @pytest.mark.parametrize("empty", ["", "  "])
