@@ -45,7 +45,8 @@ missing() {
 }
 run_check() {
     [[ -e $root/.env.prod ]] || fail ".env.prod is not there; deploy/secrets.sh writes it"
-    owner=$(of_env CROSSFADE_USER) dir=$(cd "$root" && realpath -m "$(of_env PROD_DIR)")
+    owner=$(of_env CROSSFADE_USER) named=$(of_env PROD_DIR)
+    dir=$(cd "$root" && realpath -m "${named:-./prod}")
     [[ $owner =~ ^[1-9][0-9]*:[1-9][0-9]*$ ]] || fail "CROSSFADE_USER=$owner in .env.prod is no UID:GID"
     [[ ! -e $dir || -x $dir ]] || fail "$dir is not yours to look into: check as root"
     found=$(missing)
