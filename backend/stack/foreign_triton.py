@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from urllib.parse import urlsplit
 
 import grpc.aio
 import httpx
@@ -21,6 +23,7 @@ from ai.triton.client import Protocol, TritonClient
 from backend.stack.health import LOOK_TIMEOUT_S
 
 ANSWER_S = 30.0  # a first inference may have to warm up
+_CALL_S = ANSWER_S + 5.0  # the client's own limit first: it has the better words
 NEEDED = ("statistics", "model_configuration")
 NEEDED_OVER_HTTP = ("binary_tensor_data",)
 _METADATA = "/inference.GRPCInferenceService/ServerMetadata"
@@ -46,8 +49,10 @@ async def examine(target: str, protocol: Protocol, models: Sequence[str]) -> Asy
         "client", True, f"tritonclient {version('tritonclient')}, grpcio {version('grpcio')}, over {protocol}"
     )
     try:
-        server = await (_over_grpc(target) if protocol == "grpc" else _over_http(target))
-    except (grpc.aio.AioRpcError, httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
+        require_port(target)
+        async with within(LOOK_TIMEOUT_S):
+            server = await (_over_grpc(target) if protocol == "grpc" else _over_http(target))
+    except (grpc.aio.AioRpcError, httpx.HTTPError, httpx.InvalidURL, ValueError, CrossfadeError) as error:
         yield Seen("server", False, f"{target} does not say who it is over {protocol}: {_first_line(error)}")
         return
     yield Seen("server", True, f"{server.name} {server.version}")
@@ -70,10 +75,27 @@ async def _model(client: TritonClient, model: str) -> AsyncIterator[Seen]:
     )
     for name, call in calls:
         try:
-            yield Seen(model, True, f"{name}: {await call()}")
+            async with within(_CALL_S):
+                words = await call()
+            yield Seen(model, True, f"{name}: {words}")
         except (BackendError, CrossfadeError) as error:
             yield Seen(model, False, f"{name}: {error}")
             return
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """All of it: a server that sends a byte now and then is never late by the library's own clock."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise CrossfadeError(f"not all of the answer came within {seconds:g} s") from error
+
+
+def require_port(target: str) -> None:
+    """ValueError for one that cannot be, which each library raises in a way of its own."""
+    _ = urlsplit(f"//{target}").port
 
 
 async def _ready(client: TritonClient, model: str) -> str:
@@ -113,7 +135,10 @@ async def _over_grpc(target: str) -> Server:
 async def _over_http(target: str) -> Server:
     async with httpx.AsyncClient(trust_env=False, timeout=LOOK_TIMEOUT_S) as http:
         told = (await http.get(f"http://{target}/v2")).raise_for_status().json()
-    return Server(told["name"], told["version"], tuple(told["extensions"]))
+    match told:
+        case {"name": str(name), "version": str(number), "extensions": list(extensions)}:
+            return Server(name, number, tuple(map(str, extensions)))
+    raise ValueError("what answers there is no table of name, version and extensions")
 
 
 def _first_line(error: Exception) -> str:

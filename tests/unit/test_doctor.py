@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
+from ai.triton.embedded.settings import read_settings as read_embedded
 from backend import doctor
-from backend.doctor import Patient, disk, embedded_triton, examine, models, ports, store
+from backend.doctor import command
+from backend.doctor.command import examine
+from backend.doctor.finding import Patient
+from backend.doctor.machine import disk, ports, python
+from backend.doctor.parts import embedded_triton, models, store
+from backend.settings import read_settings
 from tests.services import free_port
 
 
@@ -27,7 +34,7 @@ def patient(monkeypatch, tmp_path):
     def examined(**variables: str) -> Patient:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        return Patient(doctor.read_settings(), doctor.read_embedded())
+        return Patient(read_settings(), read_embedded())
 
     return examined
 
@@ -66,7 +73,7 @@ def test_a_file_that_is_no_text_is_a_finding(patient, tmp_path):
 
 def test_an_old_python_fails(monkeypatch):
     monkeypatch.setattr("sys.version_info", (3, 9, 1))
-    assert doctor.python().level == "FAIL"
+    assert python().level == "FAIL"
 
 
 def test_a_triton_that_cannot_run_here_is_told_with_what_to_install(patient, monkeypatch):
@@ -85,6 +92,28 @@ def test_weights_that_are_not_there_fail_and_what_is_not_built_is_a_warning(pati
     assert (rtdetr.level, yolo26.level) == ("FAIL", "warning")
     assert "RTDETR_WEIGHTS='/nowhere.pt': no such file" in rtdetr.words
     assert "crossfade models build yolo26" in yolo26.mend
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (["-c", "import time; time.sleep(60)"], "timed out"),
+        (["-c", "print('a word of a library'); print('[]')"], "Expecting value"),
+        (["-c", "import sys; sys.exit('no torch here')"], "no torch here"),
+        (["-c", "pass"], "Expecting value"),
+    ],
+)
+def test_weights_that_cannot_be_looked_at_are_a_finding_and_not_an_end(patient, monkeypatch, program, words):
+    monkeypatch.setattr("backend.doctor.parts.command_of", lambda _: [sys.executable, *program])
+    monkeypatch.setattr("backend.doctor.parts._LOOK_TIMEOUT_S", 1.0)
+    finding = only(models(patient()))
+    assert finding.level == "FAIL"
+    assert words in finding.words
+
+
+def test_an_address_that_is_empty_is_a_triton_that_does_not_answer_and_no_look_at_this_machine(capsys):
+    assert doctor.main(["--triton", "", "--json"]) == 1
+    assert [one["about"] for one in json.loads(capsys.readouterr().out)] == ["client", "server"]
 
 
 def test_a_full_disk_fails_and_a_folder_that_is_not_there_yet_is_looked_up(patient, monkeypatch):
@@ -115,7 +144,7 @@ def test_looking_at_a_store_that_is_not_there_makes_none(patient, tmp_path):
 
 
 def test_it_ends_with_1_where_something_fails_and_tells_it_as_json(patient, monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "CHECKS", (disk,))
+    monkeypatch.setattr(command, "CHECKS", (disk,))
     patient()
     assert doctor.main(["--json"]) == 0
     assert {one["level"] for one in json.loads(capsys.readouterr().out)} == {"OK"}

@@ -1,0 +1,75 @@
+"""`crossfade doctor`: what on this machine keeps the stack from running well, and the command that mends it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+
+from ai.core.errors import BadSetting, CrossfadeError
+from ai.triton.embedded.settings import read_settings as read_embedded
+from backend.doctor.finding import Finding, Patient
+from backend.doctor.machine import disk, gpu, ports, python, shared_memory
+from backend.doctor.parts import embedded_triton, models, store
+from backend.settings import DETECTORS, ENV_FILE, read_settings
+from backend.stack.foreign_triton import examined
+from backend.stack.plan import parts_of
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 1 if something fails."""
+    args = parser().parse_args(arguments)
+    found = []
+    for finding in foreign_triton(args) if args.triton is not None else examine():
+        found.append(finding)
+        if not args.json:
+            print(finding.line, flush=True)
+    if args.json:
+        print(json.dumps([asdict(finding) for finding in found], indent=2))
+    return 1 if any(finding.level == "FAIL" for finding in found) else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    words = argparse.ArgumentParser(prog="crossfade doctor", description=__doc__)
+    words.add_argument("--json", action="store_true", help="a list of tables")
+    words.add_argument(
+        "--triton", metavar="HOST:PORT", help="only whether the Triton there serves our client, call by call"
+    )
+    words.add_argument(
+        "--protocol", choices=("grpc", "http"), default="grpc", help="asked of --triton (grpc)"
+    )
+    words.add_argument(
+        "--model", action="append", metavar="NAME", help="asked of --triton (those of both detectors)"
+    )
+    return words
+
+
+def examine() -> Iterator[Finding]:
+    """Without settings that can be read, nothing else can be looked at."""
+    yield python()
+    try:
+        patient = Patient(read_settings(), read_embedded())
+        parts_of(patient.settings, patient.embedded)
+    except (BadSetting, CrossfadeError) as error:
+        yield Finding(
+            "settings", "FAIL", str(error), f"set it right in the environment or in {ENV_FILE.absolute()}"
+        )
+        return
+    yield Finding(
+        "settings", "OK", f"{ENV_FILE} is read" if ENV_FILE.exists() else "no .env: environment and defaults"
+    )
+    for check in CHECKS:
+        yield from check(patient)
+
+
+def foreign_triton(args: argparse.Namespace) -> Iterator[Finding]:
+    models = args.model or [f"{detector}_jpeg" for detector in DETECTORS]
+    for seen in examined(args.triton, args.protocol, models):
+        mend = None if seen.well else "docs/operations.md says what our client needs of a Triton"
+        yield Finding(seen.about, "OK" if seen.well else "FAIL", seen.words, mend)
+
+
+CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
+    ports, embedded_triton, models, gpu, disk, shared_memory, store,
+)  # fmt: skip

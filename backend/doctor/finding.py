@@ -1,0 +1,38 @@
+"""One thing that was looked at: how it is, and the command that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ai.triton.embedded.settings import EmbeddedSettings
+from backend.settings import Settings
+from backend.stack.plan import TRITON, parts_of
+
+Level = Literal["OK", "warning", "FAIL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    about: str
+    level: Level
+    words: str
+    mend: str | None = None
+
+    @property
+    def line(self) -> str:
+        return f"{self.level:8}{self.about:12} {self.words}" + (
+            f"\n{'':21}→ {self.mend}" if self.mend else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is looked at."""
+
+    settings: Settings
+    embedded: EmbeddedSettings
+
+    @property
+    def runs_triton(self) -> bool:
+        return TRITON in {part.name for part in parts_of(self.settings, self.embedded)}
