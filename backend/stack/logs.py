@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,20 +97,26 @@ class Followed:
 
     def _copied_aside(self) -> bytes:
         """What was written behind the last look, out of the copies that were made since, be it several."""
-        texts: list[bytes] = []
+        text = b""
         place = self._file.tell() if self._file is not None else 0
+        for copy in self._copies_since():
+            if self._stands_in(copy):
+                copy.seek(place)
+                return copy.read() + text
+            text = copy.read() + text
+        return text
+
+    def _copies_since(self) -> Iterator[IO[bytes]]:
+        """The newest first."""
         for number in range(1, MOST_FILES + 1):
-            with suppress(OSError), kept(self.path, number).open("rb") as copy:
+            try:
+                copy = kept(self.path, number).open("rb")
+            except OSError:
+                return
+            with copy:
                 if Look.of(os.fstat(copy.fileno())) == self._copy_seen:
-                    break
-                if self._stands_in(copy):
-                    copy.seek(place)
-                    texts.append(copy.read())
-                    break
-                texts.append(copy.read())
-                continue
-            break
-        return b"".join(reversed(texts))
+                    return
+                yield copy
 
     def _opened(self) -> IO[bytes] | None:
         with suppress(OSError):
