@@ -57,6 +57,16 @@ class Receiver:
 
     url: str = ""
     messages: list[Message] = field(default_factory=list)
+    status: int = 200
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """As a chat says it of an address that it has revoked."""
+        self.status = 404
+        try:
+            yield
+        finally:
+            self.status = 200
 
     def of(self, receiver: str, since: float = 0.0) -> list[Message]:
         return [one for one in self.messages if one.receiver == receiver and one.at >= since]
@@ -74,8 +84,10 @@ def running_receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
-            receiver.take(self.path, json.loads(self.rfile.read(length)))
-            self.send_response(200)
+            body = json.loads(self.rfile.read(length))
+            if receiver.status == 200:
+                receiver.take(self.path, body)
+            self.send_response(receiver.status)
             self.send_header("Content-Length", "2")
             self.end_headers()
             self.wfile.write(b"ok")

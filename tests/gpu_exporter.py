@@ -27,6 +27,7 @@ EASY_GPU = BUSY | {"nv_gpu_utilization": 0.2}
 class GpuExporter:
     triton_url: str = ""
     gpu: dict[str, float] = field(default_factory=lambda: dict(EASY_GPU))
+    status: int = 200
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=5, trust_env=False))
 
     def text(self) -> str:
@@ -44,13 +45,22 @@ class GpuExporter:
         finally:
             self.gpu = dict(EASY_GPU)
 
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Triton itself answers as before."""
+        self.status = 503
+        try:
+            yield
+        finally:
+            self.status = 200
+
 
 @contextmanager
 def running_gpu(exporter: GpuExporter) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = exporter.text().encode()
-            self.send_response(200)
+            self.send_response(exporter.status)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -39,6 +39,9 @@ TINY_QUEUE = 1
 # Two pictures in turn, or a camera would show a still scene, which proves nothing. Legacy finds the same share of each
 # (`tests.http_servers.ScriptedEngine`), and Triton the same as legacy unless it is told to lie.
 PICTURES = pictures.jpeg(pictures.scene(48, 32)), pictures.jpeg(pictures.scene(36, 24))
+BROKEN = (
+    PICTURES[0][: PICTURES[0].index(b"\xff\xda")] + b"\xff\xd9"
+)  # a header, and nothing after it: both refuse it
 TRUTH, LIE = [8, 8, 24, 56], [36, 8, 52, 56]  # of 64
 CODE = f"""
     import json, random, struct, time
@@ -62,6 +65,9 @@ CODE = f"""
             if self.fails and random.random() < 0.2:
                 return pb.InferenceResponse(error=pb.TritonError("planned"))
             data = pb.get_input_tensor_by_name(request, "image").as_numpy().tobytes()
+            if b"\\xff\\xda" not in data:
+                refusal = pb.TritonError("The picture is broken.", pb.TritonError.INVALID_ARG)
+                return pb.InferenceResponse(error=refusal)
             frame = data.index(b"\\xff\\xc0")
             height, width = struct.unpack(">HH", data[frame + 5 : frame + 9])
             rows = np.full((1, {scripted.SPEC.max_detections}, 6), -1, np.float32)
@@ -126,14 +132,20 @@ class MonitoredStack:
     # --- what callers do --------------------------------------------------------------------------------------
 
     @contextmanager
-    def traffic(self, callers: int = 2, pause_s: float = 0.1, query: str = "") -> Iterator[list[int]]:
+    def traffic(
+        self,
+        callers: int = 2,
+        pause_s: float = 0.1,
+        query: str = "",
+        images: Sequence[bytes] = PICTURES,
+    ) -> Iterator[list[int]]:
         """Callers that ask again and again from a thread; the statuses they got."""
         statuses: list[int] = []
         over = threading.Event()
 
         async def call(number: int) -> None:
             path = f"/api/detect?camera=cam-{number}{query}"
-            callers = itertools.cycle([Caller(self.backend.url, path, image) for image in PICTURES])
+            callers = itertools.cycle([Caller(self.backend.url, path, image) for image in images])
             while not over.is_set():
                 caller = next(callers)
                 statuses.append((await caller.ask(20)).status)
@@ -163,15 +175,15 @@ class MonitoredStack:
 
     @contextmanager
     def stub_dead(self, model: str = YOLO26) -> Iterator[None]:
-        """Triton lives and calls the model ready; only a restart helps."""
+        """Triton lives and calls the model ready; to unload and load it helps."""
         for pid in self.triton.stub_pids():
             if model in " ".join(psutil.Process(pid).cmdline()):
                 os.kill(pid, signal.SIGKILL)
         try:
             yield
         finally:
-            self.triton.kill()
-            self.triton.restart()
+            self._order(model, "unload")
+            self._order(model, "load")
 
     @contextmanager
     def unloaded(self, model: str = YOLO26) -> Iterator[None]:
@@ -254,7 +266,7 @@ def monitored(
     workers: int = 1,
     **variables: str,
 ) -> Iterator[MonitoredStack]:
-    """`also`: further jobs and their addresses, or other ones; `variables`: the backend's."""
+    """`also`: further jobs and their addresses, other ones, or further backends; `variables`: the backend's."""
     legacy = legacy or Legacy()
     write_models(folder / "models")
     with ExitStack() as held:
@@ -266,10 +278,10 @@ def monitored(
             running_backend(legacy=legacy.url, triton=triton, workers=workers, **known)
         )
         targets = {
-            "backend": (f"127.0.0.1:{backend.port}",),
             "triton": (triton.plan.url("metrics"),),
             "yolo26": (f"127.0.0.1:{legacy.port}",),
             **(also or {}),
+            "backend": (f"127.0.0.1:{backend.port}", *(also or {}).get("backend", ())),
         }
         address = alertmanager.address if alertmanager else ""
         copy = configuration(targets, rules, interval_s=INTERVAL_S, alertmanager=address)

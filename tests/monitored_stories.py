@@ -7,40 +7,25 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.alert_watch import Watch
-from tests.alertmanager_server import Message, Receiver, running_alertmanager, running_receiver
-from tests.backends import Backend
+from tests.alertmanager_server import running_alertmanager, running_receiver
+from tests.backends import Backend, running_backend
 from tests.gpu_exporter import GpuExporter, running_gpu
 from tests.legacy_process import legacy_process
-from tests.monitored_stack import INTERVAL_S, Legacy, MonitoredStack, monitored
+from tests.monitored_stack import BROKEN, INTERVAL_S, Legacy, MonitoredStack, monitored
+from tests.paging import TICKET_S, Paged, Told, until
 from tests.prometheus_server import MONITORING
 from tests.shortened_rules import shortened
 
 FACTOR = 60.0
-SECOND_PAGE_S = 2.0  # in which one would come: group_wait is half a second here
 QUICK = {"PROBE_IDLE_S": "1", "BREAKER_OPEN_S": "0.5", "BREAKER_OPEN_MAX_S": "0.5"}
-
-
-@dataclass
-class Told:
-    """What is known when a story is over."""
-
-    watch: Watch
-    pages: dict[str, list[Message]] = field(default_factory=dict)  # by fault
-    tickets: dict[str, set[str]] = field(default_factory=dict)  # by fault: the alerts that were sent as such
-    silenced: dict[str, set[str]] = field(default_factory=dict)  # by fault: what Alertmanager kept to itself
-    heartbeats: list[Message] = field(default_factory=list)
-    links: set[str] = field(default_factory=set)  # of messages
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 Story = Callable[[Path, Sequence[str]], Told]
@@ -56,15 +41,22 @@ def a_side_dies(folder: Path, expressions: Sequence[str]) -> Told:
         receiver = held.enter_context(running_receiver())
         alertmanager = held.enter_context(running_alertmanager(folder / "alertmanager", receiver, FACTOR))
         budget = {"RETRY_BUDGET_SHARE": "0", "RETRY_BUDGET_PER_S": "0"}
-        stack = held.enter_context(monitored(folder, rules, alertmanager=alertmanager, **QUICK, **budget))
+        also = {"alertmanager": (alertmanager.address,)}
+        stack = held.enter_context(
+            monitored(folder, rules, alertmanager=alertmanager, also=also, **QUICK, **budget)
+        )
         told = Told(stack.watch)
         stack.watch.expressions = expressions
         held.enter_context(stack.traffic())
-        paged = Paged(told, stack, receiver, alertmanager.inhibited)
-        paged.befalls("Triton is killed under load", TRITON_DIES, "TritonDown", stack.triton_killed())
+        stack.watch.befalls("the receiver takes nothing", [], receiver.away(), later=["AlertsNotDelivered"])
+        paged = Paged(told, stack.watch, receiver, alertmanager.inhibited)
+        paged.befalls(
+            "Triton is killed under load", TRITON_DIES, "TritonDown", stack.triton_killed(), TICKET_S
+        )
         paged.befalls("the stub is killed", ["TritonStubDead"], "TritonStubDead", stack.stub_dead())
         paged.befalls("the backend is killed", ["BackendDown"], "BackendDown", stack.backend_killed())
         stack.watch.befalls("a model is unloaded", ["TritonModelNotReady"], stack.unloaded())
+        stack.watch.settle()
         stack.watch.look_around()
         told.heartbeats = receiver.of("heartbeat")
         told.links = {one.link for one in receiver.messages if one.receiver != "heartbeat"}
@@ -72,36 +64,6 @@ def a_side_dies(folder: Path, expressions: Sequence[str]) -> Told:
 
 
 TRITON_DIES = ("TritonDown", "BreakerOpen", "FallbacksHigh", "TritonUnused", "RetryBudgetExhausted")
-
-
-@dataclass(frozen=True)
-class Paged:
-    """Also keeps what was sent, and what was not."""
-
-    told: Told
-    stack: MonitoredStack
-    receiver: Receiver
-    inhibited: Callable[[], set[str]]
-
-    def befalls(self, fault: str, alerts: Sequence[str], page: str, broken: Any) -> None:
-        since = time.time()
-        self.stack.watch.befalls(fault, alerts, self._until_paged(fault, page, since, broken))
-
-    @contextmanager
-    def _until_paged(self, fault: str, page: str, since: float, broken: Any) -> Iterator[None]:
-        with broken:
-            yield
-            until(lambda: page in [one.alert for one in self._pages(since)], f"{fault}: no page came")
-            self.told.silenced[fault] = self.inhibited()
-            time.sleep(SECOND_PAGE_S)
-            # Now: whoever mends a dead stub kills Triton, and may be paged for it.
-            self.told.pages[fault] = self._pages(since)
-            self.told.tickets[fault] = {
-                one.alert for one in self.receiver.of("ticket", since) if one.is_firing
-            }
-
-    def _pages(self, since: float) -> list[Message]:
-        return [one for one in self.receiver.of("page", since) if one.is_firing]
 
 
 # --- there are too many, and answers are slow -------------------------------------------------------------------
@@ -128,6 +90,7 @@ def a_crowd_comes(folder: Path, expressions: Sequence[str]) -> Told:
             with stack.traffic():
                 meanwhile = _both(gpu.crowded(), stack.legacy_killed())
                 watch.befalls("a GPU is crowded, and legacy is killed", MEANWHILE, meanwhile)
+                watch.befalls("the metrics port is closed", ["TritonNotScraped"], gpu.closed())
                 watch.settle()
                 watch.look_around()
         return Told(watch)
@@ -156,20 +119,30 @@ def flags_go_astray(folder: Path, expressions: Sequence[str]) -> Told:
     """Two workers, and a queue for one comparison; before that the models fail, and are asked too much."""
     rules = shortened(MONITORING, folder / "rules", FACTOR, INTERVAL_S)
     known = {**QUICK, "SHADOW_QUEUE": "1", "SHADOW_CONCURRENCY": "1"}
-    with monitored(folder, rules, workers=2, **known) as stack, stack.traffic(callers=3):
-        watch, told = stack.watch, Told(stack.watch)
-        watch.expressions = expressions
-        ill = _both(stack.ill(fails=True, adds_s=0.05), stack.traffic(6, 0.05, "&detector=rtdetr"))
-        watch.befalls("calls fail, and a queue is full", ["TritonErrorsHigh", "TritonQueueOverflow"], ill)
-        stack.backend.set(fraction=0.0, shadow=1.0)
-        slow = stack.ill(adds_s=0.3)
-        watch.befalls("comparisons wait for a slow Triton", [], slow, later=["ShadowDropping"])
-        stack.backend.set(fraction=1.0)
-        watch.befalls("the store cannot be read", ["FlagsStale"], stack.store_unreadable())
-        stopped = _worker_that_does_not_hear(stack.backend, told)
-        watch.befalls("a worker hears of no rollback and is killed", ["FractionNotObeyed"], stopped)
-        watch.settle()
-        watch.look_around()
+    with monitored(folder, rules, workers=2, **known) as stack:
+        with stack.traffic(callers=3):
+            told = _astray(stack, expressions)
+        stack.watch.befalls("nobody asks any more", [], nullcontext(), later=["TrafficStopped"])
+        with stack.traffic():
+            stack.watch.settle()
+            stack.watch.look_around()
+    return told
+
+
+def _astray(stack: MonitoredStack, expressions: Sequence[str]) -> Told:
+    watch, told = stack.watch, Told(stack.watch)
+    watch.expressions = expressions
+    ill = _both(stack.ill(fails=True, adds_s=0.05), stack.traffic(6, 0.05, "&detector=rtdetr"))
+    watch.befalls("calls fail, and a queue is full", ["TritonErrorsHigh", "TritonQueueOverflow"], ill)
+    stack.backend.set(fraction=0.0, shadow=1.0)
+    slow = stack.ill(adds_s=0.3)
+    watch.befalls("comparisons wait for a slow Triton", [], slow, later=["ShadowDropping"])
+    stack.backend.set(fraction=1.0)
+    rubbish = stack.traffic(1, 0.02, "&detector=rtdetr", images=[BROKEN])
+    watch.befalls("callers send rubbish", ["RefusalsHigh"], rubbish)
+    watch.befalls("the store cannot be read", ["FlagsStale"], stack.store_unreadable())
+    stopped = _worker_that_does_not_hear(stack.backend, told)
+    watch.befalls("a worker hears of no rollback and is killed", ["FractionNotObeyed"], stopped)
     return told
 
 
@@ -208,29 +181,57 @@ A_RAMP = {
 
 
 def a_ramp_goes_wrong(folder: Path, expressions: Sequence[str]) -> Told:
-    """It stands at its first step for too long; then the model begins to lie."""
+    """It stands at its first step for too long, then waits for a person; then the model begins to lie.
+
+    Beside it there is a replica with an `.env` of its own.
+    """
     rules = shortened(MONITORING, folder / "rules", FACTOR, INTERVAL_S)
-    with monitored(folder, rules, **QUICK, **A_RAMP) as stack, stack.traffic(callers=3):
-        watch = stack.watch
-        watch.expressions = expressions
-        start_ramp(stack.backend)
-        until(lambda: ramp_of(stack.backend)["phase"] == "running", "the ramp never made a step")
-        ended = _ended_by_a_lie(watch, stack, ["RampRolledBack", "ShadowDisagreement"])
-        watch.befalls("a ramp makes no step", ["RampStuck"], ended)
-        watch.settle()
-        watch.look_around()
-        return Told(watch, facts={"ended": ramp_of(stack.backend)["ended"]})
+    with running_backend(env_file="TRITON_ENABLED=true\n", ready=False) as replica:
+        also = {"backend": (f"127.0.0.1:{replica.port}",)}
+        with monitored(folder, rules, also=also, **QUICK, **A_RAMP) as stack, stack.traffic(callers=3):
+            stack.watch.expressions = expressions
+            order_ramp(stack.backend, "start", force=True)
+            off = _switched_off(replica)
+            stack.watch.befalls("a replica is switched off by its own file", ["ReplicasDisagree"], off)
+            return _wrong(stack)
+
+
+def _wrong(stack: MonitoredStack) -> Told:
+    watch = stack.watch
+    until(lambda: ramp_of(stack.backend)["phase"] == "running", "the ramp never made a step")
+    ended = _ended_by_a_lie(watch, stack, ["RampRolledBack", "ShadowDisagreement"])
+    watch.befalls("a ramp makes no step", ["RampStuck"], ended)
+    told = Told(watch, facts={"ended": ramp_of(stack.backend)["ended"]})
+    stack.backend.set(overrides={"yolo26": 0.5})  # somebody has seen it
+    watch.settle()
+    watch.look_around()
+    return told
+
+
+@contextmanager
+def _switched_off(replica: Backend) -> Iterator[None]:
+    replica.say(TRITON_ENABLED="false")
+    yield
+    replica.say(TRITON_ENABLED="true")
 
 
 @contextmanager
 def _ended_by_a_lie(watch: Watch, stack: MonitoredStack, later: Sequence[str]) -> Iterator[None]:
     """What ends the ramp that stands still is itself the next fault."""
     yield
+    watch.befalls("a ramp is paused and forgotten", ["RampWaits"], _paused(stack.backend))
     watch.befalls("the model lies to a ramp", [], stack.ill(lies=True), later=later)
 
 
-def start_ramp(backend: Backend) -> None:
-    body = {"action": "start", "detector": "yolo26", "reason": "a try", "force": True}
+@contextmanager
+def _paused(backend: Backend) -> Iterator[None]:
+    order_ramp(backend, "pause")
+    yield
+    order_ramp(backend, "resume")
+
+
+def order_ramp(backend: Backend, action: str, **more: Any) -> None:
+    body = {"action": action, "detector": "yolo26", "reason": "a try", **more}
     url = backend.url + "/api/rollout/ramp"
     answer = httpx.post(url, json=body, headers=backend.admin, timeout=30, trust_env=False)
     assert answer.status_code == 200, answer.text
@@ -239,13 +240,6 @@ def start_ramp(backend: Backend) -> None:
 def ramp_of(backend: Backend) -> dict[str, Any]:
     ramp: dict[str, Any] = backend.get("/api/rollout/ramp").json()["ramps"]["yolo26"]
     return ramp
-
-
-def until(holds: Callable[[], bool], why: str, timeout_s: float = 60.0) -> None:
-    ends_at = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < ends_at, why
-        time.sleep(0.2)
 
 
 STORIES: dict[str, Story] = {

@@ -4,7 +4,7 @@ shortened(MONITORING, folder, factor=60, interval_s=1)    # -> the files, as Pro
 
 A window keeps the length of some scrapes, or there would be no two samples in it; so does a `for`, or one scrape that
 came late would be an alert. An age (`time()` less a `…_timestamp_seconds`) is compared with days, which are divided by
-AGES once more, or a day would still be 24 minutes.
+AGES once more, or three days would still be 72 minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DURATION = r"(?:\d+(?:ms|[smhdwy]))+"
 WINDOW = re.compile(rf"\[({DURATION})(?::({DURATION})?)?\]")
 OFFSET = re.compile(rf"\boffset\s+({DURATION})")
 AGE = re.compile(r"(_(?:age|timestamp)_seconds(?:\{[^}]*\})?[\s)]*(?:>=|<=|>|<)\s*)(\d[\d.]*)")
-AGES = 240.0
+AGES = 720.0
 LEAST_WINDOW, LEAST_WAIT = 4, 2  # scrapes
 WAITS = ("for", "keep_firing_for")
 
