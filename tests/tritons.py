@@ -22,6 +22,7 @@ from ai.triton.embedded.process import TritonProcess, marked
 from ai.triton.embedded.record import RunningTriton as Record
 from ai.triton.embedded.record import grpc_admin, http_admin
 from ai.triton.embedded.server_log import ServerLog
+from tests.services import free_port
 
 START_TIMEOUT_S = 60
 
@@ -149,7 +150,7 @@ def plan_in(directory: Path, repository: Path, arguments: Sequence[str] = ()) ->
         wheel=parts,
         repository=repository,
         backends=directory / "backends",
-        ports=settle({"http": 0, "grpc": 0, "metrics": 0}),
+        ports=settle({name: free_port() for name in ("http", "grpc", "metrics")}),
         mark=f"crossfade-test-{secrets.token_hex(4)}-",
         key=secrets.token_urlsafe(16),
         arguments=arguments,
