@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.services import free_port
+
 PATIENCE_S = 20.0
 
 needs_redis = pytest.mark.skipif(
@@ -27,7 +29,7 @@ class RedisServer:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._options = options or ("--save", "", "--appendonly", "no")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -81,10 +83,3 @@ def running_redis(folder: Path, *options: str) -> Iterator[RedisServer]:
         yield server
     finally:
         server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        port: int = asked.getsockname()[1]
-        return port
