@@ -22,6 +22,7 @@ FEW_SAMPLES = {
     "RAMP_ERRORS": "0.15",
     "RAMP_SLOW": "0.15",
     "RAMP_HEADROOM": "0.2",  # legacy shares two cores with all the rest
+    "DETECT_DEADLINE_S": "15",  # for the same reason: who is late by that is no caller that the ramp lost
     "RAMP_STEP_S": "0",
     "RAMP_STEP_SAMPLES": "20",
     "RAMP_BASELINE_TIMES": "59",
