@@ -189,8 +189,11 @@ class Rollout:
         patience_s = min(max(self._ack_s, crew.whole_in_s), MOST_ACKS * self._ack_s)
         ends_at = time.monotonic() + patience_s
         while True:
+            is_last = (
+                time.monotonic() > ends_at
+            )  # asked first: the last look is made when all the time has passed
             pending = await self._in_thread(partial(crew.unconfirmed, version))
-            if not pending or time.monotonic() > ends_at:
+            if not pending or is_last:
                 return pending
             await asyncio.sleep(ACK_POLL_S)
 

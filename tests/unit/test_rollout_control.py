@@ -7,6 +7,7 @@ import itertools
 import json
 import sqlite3
 import stat
+import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -414,6 +415,20 @@ class TestRollback:
         one, two = [await house.start(name, rollout_heartbeat_s=1.0) for name in "ab"]
         await house.stop(two)
         assert (await one.rollback(who="anna", reason="")).pending == ()
+
+    async def test_whoever_is_left_is_looked_for_when_all_the_time_has_passed(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A look that began in time and ended late says nothing of those who confirmed meanwhile."""
+        rollout = await house.start(rollout_ack_s=0.02)
+        looks = iter([("late",), ()])
+
+        def slow_look(crew: Crew, version: int) -> tuple[str, ...]:
+            time.sleep(0.1)
+            return next(looks)
+
+        monkeypatch.setattr(Crew, "unconfirmed", slow_look)
+        assert (await rollout.rollback(who="anna", reason="")).pending == ()
 
     async def test_after_the_store_was_lost_nobody_is_taken_for_gone(self, house: House) -> None:
         """Whoever rolls back makes the store anew, and finds nobody in it."""
