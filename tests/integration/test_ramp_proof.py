@@ -92,12 +92,3 @@ def test_no_ramp_starts_without_a_certificate_unless_somebody_says_why(stack, tr
     finally:
         stack.house.serve(stack.triton, NEWER)
     assert not traffic.lost
-
-
-def test_a_stub_that_dies_costs_no_caller_an_answer(stack, traffic):
-    """The last one: nothing is served by this Triton afterwards."""
-    run = ramped(stack, traffic, FAULTS["dying"], TIMEOUT_S)
-    assert run.phase == "ended", run
-    assert re.search(FAULTS["dying"].named, run.named), run
-    assert 0 < max(run.steps) < BEFORE
-    assert not run.lost
