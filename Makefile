@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXTRAS := ai,embedded,fleet,tracing,bench,dev
+EXTRAS := ai,embedded,fleet,tracing,mqtt,track,bench,dev
 # Where torch comes from, if not from the ordinary index. Its CPU build saves gigabytes on a machine without a GPU:
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=

@@ -1,0 +1,1 @@
+"""The pages, and what of them is made from the code: `python -m docs.making`."""
