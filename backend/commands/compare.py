@@ -19,13 +19,13 @@ from backend.comparing.asking import Desks
 from backend.comparing.contenders import Contender
 from backend.comparing.errors import CannotCompare
 from backend.comparing.feed import Feed
-from backend.comparing.footage import Footage, open_footage
 from backend.comparing.house import Addresses, Given, opened
 from backend.comparing.outcome import Circumstances
 from backend.comparing.progress import Progress
 from backend.comparing.run import Comparing, InMemory
 from backend.comparing.tally import Tally
 from backend.comparing.worst import Worst
+from backend.footage import Footage, open_footage
 from backend.report.about import parity_of
 from backend.report.report import report_of
 from backend.settings import DETECTORS, Settings

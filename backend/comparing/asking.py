@@ -11,8 +11,8 @@ from typing import Self
 
 from ai.core.errors import InvalidModelOutput, Overloaded
 from backend.comparing.contenders import Contender
-from backend.comparing.footage import Frame
 from backend.comparing.house import Addresses
+from backend.footage import Frame
 from backend.services.request import media_type
 from backend.shadow.pairs import Saw
 from backend.sides import LEGACY, TRITON, Side

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from threading import Event, Thread
 
-from backend.comparing.footage import STREAM_PATIENCE_S, Footage, Frame
+from backend.footage import STREAM_PATIENCE_S, Footage, Frame
 
 WAITING = 4
 LOOK_S = 0.05

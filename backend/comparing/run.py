@@ -20,10 +20,10 @@ from ai.core.matching import compare
 from backend.comparing.asking import Desk
 from backend.comparing.errors import CannotCompare
 from backend.comparing.feed import Feed
-from backend.comparing.footage import Frame
 from backend.comparing.shelf import same
 from backend.comparing.tally import Tally
 from backend.comparing.worst import Worst
+from backend.footage import Frame
 from backend.observe.events import Compared
 from backend.rollout.store import Store
 from backend.rollout.stores.memory_store import MemoryStore

@@ -9,32 +9,29 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
 import numpy as np
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ai.triton.repository import Options, build
-from backend import cli
-from backend.comparing import footage, outcome
+from backend import cli, footage
+from backend.comparing import outcome
 from backend.comparing.feed import WAITING, Feed
-from backend.comparing.footage import Frame, open_footage, without_secrets
 from backend.comparing.run_folder import run_folder
 from backend.comparing.tally import Tally
+from backend.footage import Frame
 from backend.observe.events import Compared
 from backend.stack.errors import StackError
 from backend.stack.journal import Journal
 from backend.stack.processes import Running
 from tests.legacy_process import legacy_process
+from tests.mjpeg_camera import mjpeg_camera
 from tests.tiny import A_CAT, SPEC, tiny_source
 from tests.tritons import running_triton
 
@@ -262,41 +259,6 @@ def test_a_stream_that_never_answers_is_given_up(compare, addresses, tmp_path, m
     assert "secret" not in err
 
 
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("rtsp://me:pw@10.0.0.7:554/live?token=x", "rtsp://10.0.0.7:554/live"),
-        ("rtsp://10.0.0.7/user=admin_password=tlJwpbo6_channel=1_stream=0.sdp?real", "rtsp://10.0.0.7"),
-        ("rtsp://10.0.0.7:554/cam/realmonitor;password=abc", "rtsp://10.0.0.7:554"),
-        ("rtsp://10.0.0.7/user%3Dme%26password%3Dabc", "rtsp://10.0.0.7"),
-        ("rtsp://[fe80::7]:554/Streaming/Channels/101/", "rtsp://[fe80::7]:554/101"),
-        ("rtsp://10.0.0.7", "rtsp://10.0.0.7"),
-        ("rtsp://u:p/w@host/", "rtsp://…"),
-        ("rtsp://[", "rtsp://…"),
-    ],
-)
-def test_of_a_cameras_address_a_report_shows_the_host_and_a_plain_end(url, shown):
-    assert without_secrets(url) == shown
-
-
-WORDS = st.text(st.characters(codec="ascii", exclude_characters="\r\n"), min_size=1, max_size=12)
-
-
-@given(user=WORDS, password=WORDS, host=st.sampled_from(["10.0.0.7:554", "[fe80::7]", "cam.example"]))
-def test_a_cameras_password_never_reaches_a_report(user, password, host):
-    """However odd it is, and whether the address is right or not; marks tell it from what is there anyway."""
-    user, password = f"{user}ZUSERZ{user}", f"{password}ZPASSZ{password}"
-    for url in (
-        f"rtsp://{user}:{password}@{host}/live",
-        f"rtsp://{host}/user={user}_password={password}_channel=1.sdp",
-        f"rtsp://{host}/cam;user={user}&password={password}",
-        f"rtsp://{host}/live?user={user}&password={password}",
-    ):
-        shown = without_secrets(url)
-        assert "ZUSERZ" not in shown, (url, shown)
-        assert "ZPASSZ" not in shown, (url, shown)
-
-
 # --- where the report lies --------------------------------------------------------------------------------
 
 
@@ -349,40 +311,6 @@ def test_a_file_whose_name_is_no_text_does_not_cost_the_report(compare, addresse
 
 
 @contextmanager
-def streaming() -> Iterator[tuple[str, list[int]]]:
-    """A camera without end, as motion JPEG; the list grows with each picture that it sent."""
-    sent: list[int] = []
-    frames = [
-        cv2.imencode(".jpg", np.full((64, 64 + 16 * (i % 3), 3), 90, np.uint8))[1].tobytes() for i in range(3)
-    ]
-
-    class Camera(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            try:
-                while True:
-                    self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + frames[0] + b"\r\n")
-                    sent.append(1)
-                    time.sleep(0.02)
-            except OSError:
-                pass
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/live", sent
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@contextmanager
 def started(tmp_path, *words, **variables) -> Iterator[subprocess.Popen]:
     """The command as a user has it, in a process of its own."""
     process = subprocess.Popen(
@@ -418,10 +346,10 @@ def of_this(var):
 
 def test_a_stream_ends_by_ctrl_c_with_the_report_of_what_there_is(addresses, tmp_path):
     with (
-        streaming() as (url, sent),
-        started(tmp_path, "--source", url, "--b", "triton:alike_jpeg", *addresses) as run,
+        mjpeg_camera() as camera,
+        started(tmp_path, "--source", camera.url, "--b", "triton:alike_jpeg", *addresses) as run,
     ):
-        until(lambda: len(sent) > 100, "the stream was never read")
+        until(lambda: len(camera.sent) > 100, "the stream was never read")
         run.send_signal(signal.SIGINT)
         out, err = run.communicate(timeout=PATIENCE_S)
 
@@ -543,15 +471,6 @@ async def test_however_slow_the_sides_are_only_a_few_pictures_wait():
             feed.stop()
     await feed.close()
     assert feed.was_stopped
-
-
-def test_a_stream_skips_what_there_is_no_room_for(tmp_path):
-    with streaming() as (url, sent):
-        answers = iter([True, False, False, True])
-        found = [frame.number for frame in open_footage(url, 2).frames(lambda: next(answers))]
-
-    assert found == [0, 1]
-    assert len(sent) >= 4
 
 
 def test_legacys_own_noise_is_no_evidence_against_triton():

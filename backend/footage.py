@@ -1,7 +1,7 @@
 """Somebody's own footage, a picture at a time: a folder of pictures, a video file or a camera's stream.
 
-Everything here waits for disks and networks, so it runs in a thread (`feed`). Pictures of a folder travel as they lie;
-frames of a video are encoded as JPEG. A stream is read as it comes: what the comparison cannot follow is skipped.
+Everything here waits for disks and networks, so it runs in a thread. Pictures of a folder travel as they lie;
+frames of a video are encoded as JPEG. A stream is read as it comes: what nobody has room for is skipped.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Protocol
 import cv2
 import simplejpeg
 
+from ai.core.errors import CrossfadeError
 from ai.core.header import MAX_IMAGE_BYTES
-from backend.comparing.errors import CannotCompare
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 STREAMS = frozenset({"rtsp", "rtsps", "http", "https"})
@@ -29,6 +29,10 @@ _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # no = ; & nor anything that is escaped
 
 HasRoom = Callable[[], bool]
+
+
+class NoFootage(CrossfadeError):
+    """A sentence: what is missing, and what would help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Footage(Protocol):
     count: int | None  # of frames, where it is known
 
     def frames(self, has_room: HasRoom) -> Iterator[Frame]:
-        """CannotCompare where there is none. `has_room` is for what does not wait."""
+        """NoFootage where there is none. `has_room` is for what does not wait."""
 
 
 def open_footage(source: str, limit: int, every: int = 1) -> Footage:
@@ -54,7 +58,7 @@ def open_footage(source: str, limit: int, every: int = 1) -> Footage:
     if path.is_dir():
         return Pictures(path, _pictures_below(path), limit, every)
     if not path.exists():
-        raise CannotCompare(
+        raise NoFootage(
             f"{without_secrets(source)}: there is no such folder or file, and it is no rtsp:// or http:// address"
         )
     if path.suffix.lower() in PICTURES:
@@ -67,7 +71,7 @@ class Pictures:
 
     def __init__(self, folder: Path, paths: list[Path], limit: int, every: int) -> None:
         if not paths:
-            raise CannotCompare(f"{folder} holds no JPEG, PNG or WebP pictures, nor do the folders in it")
+            raise NoFootage(f"{folder} holds no JPEG, PNG or WebP pictures, nor do the folders in it")
         self.name = str(folder)
         self._folder = folder
         self._paths = paths[::every][:limit]
@@ -88,7 +92,7 @@ class Video:
         self._path, self._limit, self._every = path, limit, every
         capture = _opened(str(path))
         if capture is None:
-            raise CannotCompare(f"{path} cannot be read as a video, and is no JPEG, PNG or WebP picture")
+            raise NoFootage(f"{path} cannot be read as a video, and is no JPEG, PNG or WebP picture")
         told = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))  # some files say nothing, or nonsense
         capture.release()
         self.count: int | None = min(limit, -(-told // every)) if told > 0 else None
@@ -96,14 +100,14 @@ class Video:
     def frames(self, has_room: HasRoom) -> Iterator[Frame]:  # noqa: ARG002 - files wait
         capture = _opened(str(self._path))
         if capture is None:
-            raise CannotCompare(f"{self._path} cannot be read any more")
+            raise NoFootage(f"{self._path} cannot be read any more")
         found = _taken(capture, self._path.stem, self._every, lambda: True)
         empty = True
         for frame in islice(found, self._limit):
             empty = False
             yield frame
         if empty:
-            raise CannotCompare(f"{self._path} holds no frame that can be decoded")
+            raise NoFootage(f"{self._path} holds no frame that can be decoded")
 
 
 class Stream:
@@ -118,7 +122,7 @@ class Stream:
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience_ms,
         ])  # fmt: skip
         if capture is None:
-            raise CannotCompare(
+            raise NoFootage(
                 f"{self.name} did not open as a stream within {STREAM_PATIENCE_S:g} s: is the address right, and the "
                 "camera on?"
             )
@@ -127,7 +131,7 @@ class Stream:
             empty = False
             yield frame
         if empty:
-            raise CannotCompare(f"{self.name} opened, and gave no picture within {STREAM_PATIENCE_S:g} s")
+            raise NoFootage(f"{self.name} opened, and gave no picture within {STREAM_PATIENCE_S:g} s")
 
 
 def without_secrets(url: str) -> str:
@@ -161,7 +165,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_IMAGE_BYTES + 1)
     except OSError as error:
-        raise CannotCompare(f"{path} cannot be read: {error.strerror}") from error
+        raise NoFootage(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _opened(target: str, options: list[int] | None = None) -> cv2.VideoCapture | None:

@@ -1,0 +1,52 @@
+"""Footage of a camera's stream: what is skipped, what of its address is shown."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.footage import open_footage, without_secrets
+from tests.mjpeg_camera import mjpeg_camera
+
+
+def test_a_stream_skips_what_there_is_no_room_for():
+    with mjpeg_camera() as camera:
+        answers = iter([True, False, False, True])
+        found = [frame.number for frame in open_footage(camera.url, 2).frames(lambda: next(answers))]
+
+    assert found == [0, 1]
+    assert len(camera.sent) >= 4
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://me:pw@10.0.0.7:554/live?token=x", "rtsp://10.0.0.7:554/live"),
+        ("rtsp://10.0.0.7/user=admin_password=tlJwpbo6_channel=1_stream=0.sdp?real", "rtsp://10.0.0.7"),
+        ("rtsp://10.0.0.7:554/cam/realmonitor;password=abc", "rtsp://10.0.0.7:554"),
+        ("rtsp://10.0.0.7/user%3Dme%26password%3Dabc", "rtsp://10.0.0.7"),
+        ("rtsp://[fe80::7]:554/Streaming/Channels/101/", "rtsp://[fe80::7]:554/101"),
+        ("rtsp://10.0.0.7", "rtsp://10.0.0.7"),
+        ("rtsp://u:p/w@host/", "rtsp://…"),
+        ("rtsp://[", "rtsp://…"),
+    ],
+)
+def test_of_a_cameras_address_a_report_shows_the_host_and_a_plain_end(url, shown):
+    assert without_secrets(url) == shown
+
+
+WORDS = st.text(st.characters(codec="ascii", exclude_characters="\r\n"), min_size=1, max_size=12)
+
+
+@given(user=WORDS, password=WORDS, host=st.sampled_from(["10.0.0.7:554", "[fe80::7]", "cam.example"]))
+def test_a_cameras_password_never_reaches_a_report(user, password, host):
+    """However odd it is, and whether the address is right or not; marks tell it from what is there anyway."""
+    user, password = f"{user}ZUSERZ{user}", f"{password}ZPASSZ{password}"
+    for url in (
+        f"rtsp://{user}:{password}@{host}/live",
+        f"rtsp://{host}/user={user}_password={password}_channel=1.sdp",
+        f"rtsp://{host}/cam;user={user}&password={password}",
+        f"rtsp://{host}/live?user={user}&password={password}",
+    ):
+        shown = without_secrets(url)
+        assert "ZUSERZ" not in shown, (url, shown)
+        assert "ZPASSZ" not in shown, (url, shown)
