@@ -6,21 +6,25 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from backend.api import (
+    console,
     deepstack,
     detect,
     docs,
+    docs_console,
     docs_rollout,
     events,
     health,
     history,
+    me,
     ramp,
     report,
     rollout,
     samples,
 )
+from backend.api.cross_site import can_change, refuse_cross_site
 from backend.api.errors import ANSWERED, answer_error
 from backend.api.events import news_of
 
@@ -38,8 +42,10 @@ def create_api(lifespan: Lifespan) -> FastAPI:
     )
     for kind in ANSWERED:
         app.add_exception_handler(kind, answer_error)
+    app.state.console = console.read()
     for method, path, endpoint, about in _ROUTES:
-        app.add_api_route(path, endpoint, methods=[method], response_model=None, **about)
+        guards = [Depends(refuse_cross_site)] if can_change(method, path) else []
+        app.add_api_route(path, endpoint, methods=[method], response_model=None, dependencies=guards, **about)
     for path, endpoint in _ALSO_HEAD:
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
     return docs.described(app)
@@ -58,6 +64,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("POST", "/api/detect", detect.detect, docs.DETECT),
     ("POST", "/api/detect/batch", detect.detect_batch, docs.DETECT_BATCH),
     ("POST", deepstack.PATH, deepstack.detection, docs.DEEPSTACK),
+    ("GET", "/api/me", me.me, docs_console.ME),
     ("GET", "/api/rollout", rollout.show, docs_rollout.ROLLOUT),
     ("PUT", "/api/rollout", rollout.change, docs_rollout.ROLLOUT_CHANGE),
     ("POST", "/api/rollout/rollback", rollout.rollback, docs_rollout.ROLLBACK),
@@ -73,8 +80,11 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("GET", "/health/live", health.live, docs.LIVE),
     ("GET", "/health/ready", health.ready, docs.READY),
     ("GET", "/metrics", health.metrics, docs.METRICS),
+    ("GET", "/", console.index, docs_console.INDEX),
+    ("GET", "/console/{name}", console.file, docs_console.FILE),
 )
 _ALSO_HEAD = (
+    ("/api/me", me.me),
     ("/api/rollout", rollout.show),
     ("/api/rollout/history", history.history),
     ("/api/rollout/ramp", ramp.show),
@@ -84,4 +94,6 @@ _ALSO_HEAD = (
     ("/health/live", health.live),
     ("/health/ready", health.ready),
     ("/metrics", health.metrics),
+    ("/", console.index),
+    ("/console/{name}", console.file),
 )

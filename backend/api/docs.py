@@ -31,6 +31,7 @@ TAGS = [
     {"name": "rollout", "description": "How much of the traffic Triton serves"},
     {"name": "ramp", "description": "How that share grows by itself, and by what evidence"},
     {"name": "operation", "description": "For whoever runs it"},
+    {"name": "console", "description": "The page for people, and what it asks for beside the rollout"},
 ]
 
 _DETECTION: Example = {

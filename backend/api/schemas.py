@@ -154,6 +154,14 @@ _LANE: Mapping[str, Schema] = {
     "in_flight": COUNT,
 }
 
+_ME: Mapping[str, Schema] = {
+    "name": TEXT,
+    "role": {"type": "string", "enum": ["caller", "viewer", "admin"]},
+    "detection_open": FLAG,
+    "detectors": listed(TEXT),
+    "default_detector": TEXT,
+}
+
 COMPONENTS: Mapping[str, Schema] = {
     "Problem": table(_PROBLEM),
     "DeepStackProblem": table({**_PROBLEM, "success": {"const": False}, "error": TEXT}),
@@ -205,6 +213,7 @@ COMPONENTS: Mapping[str, Schema] = {
     "Report": {"type": "object"},
     "Samples": table({"samples": listed(table(_SAMPLE))}),
     "Removed": table({"removed": COUNT}),
+    "Me": table(_ME),
     "Alive": table({"status": {"const": "alive"}}),
     "Ready": table({"status": {"const": "ready"}, "lanes": listed(table(_LANE))}),
     "NotReady": table({**_PROBLEM, "lanes": listed(table(_LANE))}),

@@ -1,0 +1,52 @@
+"""What /docs says of the console: its files, whose key it holds, and what it draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Response
+
+from backend.api.console import MEDIA_TYPES
+from backend.api.describing import KEY, Example, Operation, answered, parameter, problems, takes
+from backend.api.schemas import TEXT
+
+_ME: Example = {
+    "name": "admin", "role": "admin", "detection_open": True, "detectors": ["rtdetr", "yolo26"],
+    "default_detector": "rtdetr",
+}  # fmt: skip
+_KNOWN = parameter("header", "If-None-Match", TEXT, "The ETag of what is there already")
+_NAME = {
+    "name": "name", "in": "path", "required": True, "description": "As the page names it",
+    "schema": {"type": "string", "pattern": "^[a-z_]{1,40}\\.(js|css|svg|html)$"}, "example": "main.js",
+}  # fmt: skip
+
+
+def _files(*media_types: str) -> dict[int | str, Any]:
+    content = {one.partition(";")[0]: {"schema": TEXT, "example": "…"} for one in media_types}
+    return {
+        200: {"description": "The file", "content": content},
+        304: {"description": "It is what If-None-Match names"},
+        **problems(404),
+    }
+
+
+ME: Operation = {
+    "tags": ["console"],
+    "summary": "Whose key this is, what it may do, and which detectors there are",
+    "openapi_extra": takes(None, [], KEY),
+    "responses": {200: answered("Me", _ME), **problems(401)},
+}
+INDEX: Operation = {
+    "tags": ["console"],
+    "summary": "The console",
+    "openapi_extra": takes(None, [_KNOWN], []),
+    "response_class": Response,
+    "responses": _files(MEDIA_TYPES[".html"]),
+}
+FILE: Operation = {
+    "tags": ["console"],
+    "summary": "One of its files",
+    "openapi_extra": takes(None, [_NAME, _KNOWN], []),
+    "response_class": Response,
+    "responses": _files(*MEDIA_TYPES.values()),
+}

@@ -1,0 +1,24 @@
+"""Whose key came with a request, and what there is to ask for: what a page must know before it shows anything."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+
+from backend.api import answers
+from backend.api.auth import HEADER, Role
+from backend.api.parts import parts_of
+
+PRIVATE = {"Cache-Control": "private, no-store"}
+
+
+async def me(request: Request) -> Response:
+    parts = parts_of(request)
+    key = parts.keys.require(Role.CALLER, request.headers.get(HEADER))
+    document = {
+        "name": key.name,
+        "role": key.role.name.lower(),
+        "detection_open": parts.keys.detection_is_open,
+        "detectors": list(parts.client.detectors),
+        "default_detector": parts.client.default_detector,
+    }
+    return answers.json_of(request, document, PRIVATE)
