@@ -15,6 +15,17 @@ from backend.settings import read_settings
 # Those that read the settings themselves: a doctor must be able to say what is wrong with them.
 _OWN_WORDS: dict[str, Callable[[Sequence[str]], int]] = {"models": machine.models, "doctor": doctor.main}
 
+# Each adds its own words; a new module is one line here.
+COMMANDS = (
+    stack,
+    detect,
+    rollout,
+    ramp,
+    store,
+    compare,
+    machine,
+)  # fmt: skip
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -37,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="crossfade COMMAND --help says more. What can be set by environment and .env: README.md",
     )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (stack, detect, rollout, ramp, store, compare, machine):
+    for group in COMMANDS:
         group.add_words(commands)
     return parser
 

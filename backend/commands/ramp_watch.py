@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 
+from ai.terminal.printable import printable
 from backend.commands.ramp_words import cut, described, ended_badly, is_over, one_line, turn_of
-from backend.commands.words import complain, nobody_listens, printable, say
+from backend.commands.words import complain, nobody_listens, say
 from backend.stack.backend_api import Away, BackendApi, NotAnswered
 from backend.stack.errors import StackError
 

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO, TypeAlias
 
+from ai.terminal.printable import printable as printable
+from ai.terminal.stream import has_colours
 from ai.triton.embedded.settings import read_settings as read_embedded
+from backend.commands.terminal import safe_for
 from backend.settings import Settings
 from backend.stack.parts import Part
 from backend.stack.plan import parts_of
@@ -59,13 +62,6 @@ def complain_of(error: Exception, where: str) -> None:
     complain(f"{where}: {first}", *(f"  {line}" for line in more))
 
 
-def printable(line: str) -> str:
-    """One line, whoever wrote it: of what would steer a terminal there is a question mark, of line ends a blank."""
-    if line.isprintable():
-        return line
-    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "?" for sign in line)
-
-
 def nobody_listens() -> bool:
     """The reader of the pipe that we write into is gone."""
     poll = select.poll()
@@ -78,7 +74,8 @@ def nobody_listens() -> bool:
 
 def _write(stream: TextIO, codes: str, lines: tuple[str, ...]) -> None:
     """What the terminal's letters cannot show is spelt out."""
-    text = codes + "".join(f"{printable(line)}\n" for line in lines)
+    coloured = has_colours(stream)
+    text = codes + "".join(f"{safe_for(coloured, line)}\n" for line in lines)
     encoding = stream.encoding or "utf-8"
     try:
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -1,0 +1,55 @@
+"""How a command ends, for scripts: one table, and the one place that makes a status of an error."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import httpx
+
+from backend.stack.backend_api import Away, NotAnswered
+
+
+class Status(IntEnum):
+    DONE = 0
+    NOT_DONE = 1  # it was tried and failed, or something is wrong
+    WORDS = 2  # the command was not understood
+    AWAY = 3  # no backend was reached
+    REFUSED = 4  # the backend was asked, and said no
+    INTERRUPTED = 130  # as a shell tells the end by Ctrl-C
+
+
+MEANING = {
+    Status.DONE: "done, and all is well",
+    Status.NOT_DONE: "tried, and it failed, or something is wrong",
+    Status.WORDS: "the words were not understood (compare: it could not be compared)",
+    Status.AWAY: "no backend was reached",
+    Status.REFUSED: "the backend refused: the key, the state of the rollout, or what was asked",
+    Status.INTERRUPTED: "ended by Ctrl-C",
+}
+
+_REFUSALS = {
+    httpx.codes.UNAUTHORIZED,
+    httpx.codes.FORBIDDEN,
+    httpx.codes.CONFLICT,
+    httpx.codes.PRECONDITION_FAILED,
+    httpx.codes.UNPROCESSABLE_ENTITY,
+}
+
+
+def status_of(error: BaseException) -> Status:
+    match error:
+        case KeyboardInterrupt():
+            return Status.INTERRUPTED
+        case Away():
+            return Status.AWAY
+        case NotAnswered(status=said) if said in _REFUSALS:
+            return Status.REFUSED
+    return Status.NOT_DONE
+
+
+def worst_of(statuses: list[Status]) -> Status:
+    """Of many things that were tried: what all that failed have in common, and NOT_DONE where that is nothing."""
+    failed = {status for status in statuses if status is not Status.DONE}
+    if not failed:
+        return Status.DONE
+    return failed.pop() if len(failed) == 1 else Status.NOT_DONE
