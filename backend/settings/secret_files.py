@@ -1,0 +1,26 @@
+"""A secret that a file holds, as containers mount them: NAME_FILE in place of NAME."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SECRETS = ("api_keys", "rollout_store")
+
+
+def secret_of(name: str, values: Mapping[str, Any]) -> str:
+    """What NAME_FILE holds. A file that is not there must never read as "none configured"."""
+    variable, path = f"{name}_file".upper(), Path(values[f"{name}_file"])
+    if not str(values[f"{name}_file"]).strip():
+        raise ValueError(f"{variable} is empty: it must name a file, or not be set")
+    if values.get(name):
+        raise ValueError(f"{name.upper()} and {variable} are both set; one of them is enough")
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ValueError(f"{variable}='{path}': cannot be read: {reason}") from None
+    if not secret:
+        raise ValueError(f"{variable}='{path}': the file is empty")
+    return secret
