@@ -1,0 +1,77 @@
+/** What has to be said where nobody can overlook it: the line's state for good, and what happened for a while. */
+
+import { $, el, replace, write } from "./dom.js";
+import { on, state } from "./store.js";
+import { ago, when } from "./words.js";
+
+const SHOWN_S = { info: 8, warning: 0, error: 0 }; // 0: until somebody closes it
+const LINE_WORDS = { connecting: "connecting", live: "live" };
+
+/**
+ * Says something: `{kind: "info"|"warning"|"error", text, action?: {label, run}, id?}`. One with the id of another
+ * takes its place. Returns a function that takes it away.
+ */
+export function say({ kind = "info", text, action = null, id = null }) {
+  const root = $("#banners");
+  if (id) takeBack(id);
+  const close = () => banner.remove();
+  const banner = el("div", { class: `banner ${kind}`, role: kind === "info" ? "status" : "alert", "data-id": id },
+    el("p", { text }),
+    action && el("button", { type: "button", text: action.label, on: { click: () => { close(); action.run(); } } }),
+    el("button", { type: "button", class: "close", "aria-label": "Close this message", text: "×", on: { click: close } }));
+  root.append(banner);
+  if (SHOWN_S[kind]) setTimeout(close, SHOWN_S[kind] * 1000);
+  return close;
+}
+
+/** Takes away what was said under this id. */
+export function takeBack(id) {
+  for (const one of $("#banners").children) if (one.dataset.id === id) one.remove();
+}
+
+/** What went wrong with something that was asked for, in the backend's own words. */
+export function sayFailed(what, error, action = null) {
+  say({ kind: "error", text: `${what}: ${sentence(error.message)}`, action, id: what });
+}
+
+/** With a capital and a full stop, as a sentence among sentences. */
+export function sentence(text) {
+  const trimmed = String(text).trim();
+  return trimmed && trimmed[0].toUpperCase() + trimmed.slice(1) + (/[.!?]$/.test(trimmed) ? "" : ".");
+}
+
+/** Shows the line's state at the top, and what stands in the way: a lost line, a stale store. */
+export function mountBanner() {
+  on("line", showLine);
+  on("rollout", showStale);
+  setInterval(tick, 1000);
+}
+
+function showLine() {
+  const dot = $("#line");
+  dot.dataset.line = state.line;
+  document.body.classList.toggle("is-lost", state.line === "lost");
+  tick();
+  const standing = $("#standing-line");
+  if (state.line !== "lost") return replace(standing);
+  if (standing.childElementCount) return standing; // said once: a reader is not told each second
+  return replace(standing, el("div", { class: "banner error" }, el("p", {},
+    el("strong", { text: "Connection lost" }),
+    ` at ${when(state.lostSince / 1000)}: ${state.why || "the backend was not reached"}. Every figure below is from then. `
+    + "A change made now is tried, and fails visibly if it does not arrive.")));
+}
+
+function showStale() {
+  const standing = $("#standing-store");
+  if (!state.rollout?.stale) return replace(standing);
+  if (standing.childElementCount) return standing;
+  return replace(standing, el("div", { class: "banner warning" }, el("p", {},
+    el("strong", { text: "The store of the flags cannot be read" }),
+    ": the backend obeys the last state it saw. A change is refused; a roll back holds at once for this machine, and "
+    + "the store is told when it is back. TRITON_ENABLED=false in .env is the switch that needs no store.")));
+}
+
+function tick() {
+  write($("#line-words"), state.line === "lost"
+    ? `lost ${ago(state.lostSince / 1000)}, trying again` : LINE_WORDS[state.line]);
+}
