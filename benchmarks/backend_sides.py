@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import httpx
 from ai.triton.embedded import record
 from benchmarks import kserve
 from benchmarks.backend_apps import FORM_PATH, PATH
-from benchmarks.processes import ROOT, Program
+from benchmarks.processes import ROOT, NotStartedError, Program
 from benchmarks.sides import Side, ceiling_side, triton_program
 from benchmarks.suite import Ask
 from benchmarks.variants import Variant
@@ -100,6 +100,36 @@ def real_backend(var: Path, triton_var: Path) -> Program:
         return [*_environment(var, variables), sys.executable, "-m", "backend.serve"]
 
     return Program(THROUGH, command, ready_page)
+
+
+def alone_on_legacy(var: Path, detector: str, url: str, workers: int) -> Program:
+    """A backend that asks nobody but this service."""
+    variables = {f"{detector.upper()}_URL": url, "TRITON_ENABLED": "false", "TRITON_MODEL": detector}
+    return _served_by_one(var, lambda: variables, workers)
+
+
+def alone_on_triton(var: Path, triton_var: Path, detector: str, workers: int) -> Program:
+    """A backend that asks nobody but this Triton, which runs by then."""
+
+    def variables() -> dict[str, str]:
+        running = record.running(triton_var)
+        if running is None:
+            raise NotStartedError("Triton is gone")
+        addresses = {
+            "TRITON_URL": running.grpc_url,
+            "TRITON_HTTP_URL": running.http_url.removeprefix("http://"),
+        }
+        return {**addresses, "LEGACY_ENABLED": "false", "FALLBACK": "none", "TRITON_MODEL": detector}
+
+    return _served_by_one(var, variables, workers)
+
+
+def _served_by_one(var: Path, variables: Callable[[], dict[str, str]], workers: int) -> Program:
+    def command(port: int) -> list[str]:
+        asked = {"HOST": "127.0.0.1", "PORT": str(port), "WORKERS": str(workers), **variables()}
+        return [*_environment(var, asked), sys.executable, "-m", "backend.serve"]
+
+    return Program(BACKEND, command, ready_page)
 
 
 def _environment(var: Path, more: dict[str, str]) -> list[str]:
