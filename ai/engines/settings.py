@@ -1,5 +1,6 @@
 """The one setting that services and exporters share."""
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ai.engines.weights import DEMO
@@ -10,4 +11,6 @@ class WeightsSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
-    weights: str = DEMO
+    weights: str = Field(
+        DEMO, description="`demo`, a path, or a name that ultralytics knows: `yolo26m.pt`, `rtdetr-l.pt`"
+    )

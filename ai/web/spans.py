@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 logger = logging.getLogger(__name__)
@@ -45,12 +46,16 @@ class TracingSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="OTEL_", extra="ignore", frozen=True)
 
-    sdk_disabled: str = ""
-    traces_exporter: str = ""
-    exporter_otlp_endpoint: str = ""
-    exporter_otlp_traces_endpoint: str = ""
-    exporter_otlp_protocol: str = ""
-    exporter_otlp_traces_protocol: str = ""
+    sdk_disabled: str = Field("", description="`true`: no spans, whatever else is said")
+    traces_exporter: str = Field("", description="`otlp` makes spans, `none` makes none")
+    exporter_otlp_endpoint: str = Field(
+        "", description="the collector, such as `http://collector:4318`; an address alone asks for spans too"
+    )
+    exporter_otlp_traces_endpoint: str = Field("", description="the same, for spans alone: the whole address")
+    exporter_otlp_protocol: str = Field(
+        "", description="empty or `http/protobuf`; with any other no spans are made, and the log says so"
+    )
+    exporter_otlp_traces_protocol: str = Field("", description="the same, for spans alone")
 
     @property
     def protocol(self) -> str:
