@@ -23,6 +23,7 @@ from backend.api import (
     report,
     rollout,
     samples,
+    traffic,
 )
 from backend.api.cross_site import can_change, refuse_cross_site
 from backend.api.errors import ANSWERED, answer_error
@@ -54,8 +55,10 @@ def create_api(lifespan: Lifespan) -> FastAPI:
 def _with_news(lifespan: Lifespan) -> Lifespan:
     @asynccontextmanager
     async def both(api: FastAPI) -> AsyncIterator[None]:
-        async with lifespan(api), news_of(api):
-            yield
+        async with lifespan(api):
+            api.state.traffic = traffic.Readings(api.state.parts.metrics)
+            async with news_of(api):
+                yield
 
     return both
 
@@ -65,6 +68,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("POST", "/api/detect/batch", detect.detect_batch, docs.DETECT_BATCH),
     ("POST", deepstack.PATH, deepstack.detection, docs.DEEPSTACK),
     ("GET", "/api/me", me.me, docs_console.ME),
+    ("GET", traffic.PATH, traffic.traffic, docs_console.TRAFFIC),
     ("GET", "/api/rollout", rollout.show, docs_rollout.ROLLOUT),
     ("PUT", "/api/rollout", rollout.change, docs_rollout.ROLLOUT_CHANGE),
     ("POST", "/api/rollout/rollback", rollout.rollback, docs_rollout.ROLLBACK),
@@ -85,6 +89,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
 )
 _ALSO_HEAD = (
     ("/api/me", me.me),
+    (traffic.PATH, traffic.traffic),
     ("/api/rollout", rollout.show),
     ("/api/rollout/history", history.history),
     ("/api/rollout/ramp", ramp.show),

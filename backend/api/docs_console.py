@@ -14,6 +14,25 @@ _ME: Example = {
     "name": "admin", "role": "admin", "detection_open": True, "detectors": ["rtdetr", "yolo26"],
     "default_detector": "rtdetr",
 }  # fmt: skip
+_SIDE: Example = {
+    "requests": {"ok": 4096}, "durations": [0, 0, 0, 12, 1808, 3600, 4096], "attempts": {"ok": 4101, "overloaded": 3},
+    "in_flight_all_detectors": 2, "breaker": "closed", "ready": True,
+}  # fmt: skip
+_TRAFFIC: Example = {
+    "at": 1795248000.2,
+    "detectors": {
+        "rtdetr": {
+            "sides": {"legacy": _SIDE, "triton": _SIDE},
+            "unserved": {"unavailable": 0, "busy": 2, "late": 0},
+            "fallbacks": [{"from": "triton", "to": "legacy", "reason": "overloaded", "count": 3}],
+            "compared": {"same": 412, "different": 1, "triton_failed": 0, "legacy_failed": 0},
+            "headroom": 3.1,
+        }
+    },
+    "edges_s": [0.002, 0.005, 0.01, 0.02, 0.05, 0.1],
+    "shed": {"full": 2, "share": 0, "pace": 0},
+    "retries": 1,
+}  # fmt: skip
 _KNOWN = parameter("header", "If-None-Match", TEXT, "The ETag of what is there already")
 _NAME = {
     "name": "name", "in": "path", "required": True, "description": "As the page names it",
@@ -35,6 +54,12 @@ ME: Operation = {
     "summary": "Whose key this is, what it may do, and which detectors there are",
     "openapi_extra": takes(None, [], KEY),
     "responses": {200: answered("Me", _ME), **problems(401)},
+}
+TRAFFIC: Operation = {
+    "tags": ["console"],
+    "summary": "What has passed through all workers since they began; take differences, begin anew where one fell",
+    "openapi_extra": takes(None, [], KEY),
+    "responses": {200: answered("Traffic", _TRAFFIC), **problems(401, 403)},
 }
 INDEX: Operation = {
     "tags": ["console"],

@@ -212,10 +212,11 @@ REPORT: Operation = {
 }  # fmt: skip
 EVENTS: Operation = {
     "tags": ["ramp"],
-    "summary": "The rollout and each new look as server-sent events, for as long as one listens",
+    "summary": "The rollout, each new look and the traffic as server-sent events, for as long as one listens",
     "description": (
         "`rollout` is what GET /api/rollout answers, at once and whenever something of it changes; `look` is each new "
-        "look at a ramp. The id is the rollout's version. Who reads slowly misses what was overtaken."
+        "look at a ramp. Their id is the rollout's version. `traffic` is what GET /api/traffic answers, every 2 s. Who "
+        "reads slowly misses what was overtaken."
     ),
     "openapi_extra": takes(None, [], KEY),
     "response_class": StreamingResponse,

@@ -1,7 +1,8 @@
 """What is new of the rollout, told at once to whoever listens: server-sent events.
 
-One look at the store serves all listeners of a worker, and nobody looks while nobody listens. A listener is owed the
-newest of each kind and no more, so that nothing queues; one that takes nothing for a while is hung up on.
+One look at the store, and one reading of the traffic, serve all listeners of a worker, and nobody looks while nobody
+listens. A listener is owed the newest of each kind and no more, so that nothing queues; one that takes nothing for a
+while is hung up on.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,12 +24,14 @@ from backend.api import ramp, rollout
 from backend.api.auth import Role, who
 from backend.api.ending import ending_told
 from backend.api.parts import Parts
+from backend.api.traffic import Readings
 
 logger = logging.getLogger(__name__)
 
 PATH = "/api/rollout/events"
 MOST_LISTENERS = 64
 POLL_S = 0.25
+TRAFFIC_S = 2.0
 HEARTBEAT_S = 10.0
 PATIENCE_S = 20.0  # with a listener that takes nothing
 RETRY_MS = 2000  # after which a listener that was cut off comes back
@@ -44,7 +47,7 @@ async def events(request: Request) -> Response:
 @asynccontextmanager
 async def news_of(api: FastAPI) -> AsyncIterator[None]:
     """At `app.state.news`, as long as the app runs."""
-    news = api.state.news = News(api.state.parts)
+    news = api.state.news = News(api.state.parts, api.state.traffic)
     with ending_told(news.end):
         try:
             yield
@@ -66,15 +69,18 @@ class Listener:
 
 class News:
     def __init__(
-        self, parts: Parts, patience_s: float = PATIENCE_S, heartbeat_s: float = HEARTBEAT_S
-    ) -> None:
+        self, parts: Parts, readings: Readings, patience_s: float = PATIENCE_S,
+        heartbeat_s: float = HEARTBEAT_S, traffic_s: float = TRAFFIC_S,
+    ) -> None:  # fmt: skip
         self.patience_s = patience_s
         self.heartbeat_s = heartbeat_s
+        self.traffic_s = traffic_s
         self.listeners: set[Listener] = set()
         self._parts = parts
+        self._readings = readings
         self._told: dict[str, Told] = {}
         self._serial = 0
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: tuple[asyncio.Task[None], ...] = ()
         self._ended = False
 
     def told_to_one_more(self) -> Response:
@@ -83,16 +89,22 @@ class News:
             raise Busy(f"{len(self.listeners)} listen already, and no more are taken at the moment")
         listener = Listener()
         self.listeners.add(listener)
-        if self._looking is None:
+        if not self._looking:
             self._told.clear()
-            self._looking = asyncio.create_task(self._look_again_and_again(), name="news")
+            self._looking = (
+                asyncio.create_task(self._again_and_again(self._look, lambda: POLL_S), name="news"),
+                asyncio.create_task(
+                    self._again_and_again(self._read, lambda: self.traffic_s), name="traffic"
+                ),
+            )
         return Stream(self, listener)
 
     def leave(self, listener: Listener) -> None:
         self.listeners.discard(listener)
-        if not self.listeners and self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        if not self.listeners:
+            for task in self._looking:
+                task.cancel()
+            self._looking = ()
 
     def end(self) -> None:
         """Every listener is sent home."""
@@ -112,33 +124,43 @@ class News:
 
     # --- looking ------------------------------------------------------------------------------------------
 
-    async def _look_again_and_again(self) -> None:
+    async def _again_and_again(
+        self, look: Callable[[], Awaitable[None]], pause_s: Callable[[], float]
+    ) -> None:
         while not self._ended:
             try:
-                await self._look()
+                await look()
             except Exception:
-                logger.exception("what is new of the rollout could not be looked at")
-            await asyncio.sleep(POLL_S)
+                logger.exception("what is new could not be looked at")
+            await asyncio.sleep(pause_s())
+
+    async def _read(self) -> None:
+        traffic = await self._readings.newest()
+        self._tell("traffic", "traffic", None, traffic, traffic["at"])
 
     async def _look(self) -> None:
         state = self._parts.rollout.flags.view.state
         if state is None:
             return
         looks = await ramp.looks_of(self._parts.rollout, state)
-        for gone in self._told.keys() - {"rollout", *(f"look/{detector}" for detector in looks)}:
+        for gone in self._told.keys() - {"rollout", "traffic", *(f"look/{detector}" for detector in looks)}:
             del self._told[gone]  # of a ramp that was followed by another one
         document = rollout.document(self._parts, state, looks)
         self._tell("rollout", "rollout", state.version, document, _stamp(document))
         for detector, look in looks.items():
             self._tell(f"look/{detector}", "look", state.version, look.to_table(), (look.epoch, look.at))
 
-    def _tell(self, key: str, event: str, version: int, document: Mapping[str, Any], stamp: object) -> None:
+    def _tell(
+        self, key: str, event: str, version: int | None, document: Mapping[str, Any], stamp: object
+    ) -> None:
+        """`version` of the flags; None for what is no matter of theirs."""
         last = self._told.get(key)
         if last is not None and last.stamp == stamp:
             return
         self._serial += 1
         data = json.dumps(document, separators=(",", ":"))
-        frame = f"id: {version}\nevent: {event}\ndata: {data}\n\n".encode()
+        number = "" if version is None else f"id: {version}\n"
+        frame = f"{number}event: {event}\ndata: {data}\n\n".encode()
         self._told[key] = Told(self._serial, frame, stamp)
         self._wake_all()
 

@@ -19,6 +19,7 @@ FLAG: Schema = {"type": "boolean"}
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 BINARY: Schema = {"type": "string", "format": "binary"}
 SIDE: Schema = {"type": "string", "enum": list(SIDES)}
+BREAKER: Schema = {"type": "string", "enum": ["closed", "open", "half_open"]}
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARS}
 
 
@@ -149,7 +150,7 @@ _LANE: Mapping[str, Schema] = {
     "detector": TEXT,
     "backend": SIDE,
     "allowed": FLAG,
-    "breaker": {"type": "string", "enum": ["closed", "open", "half_open"]},
+    "breaker": BREAKER,
     "heard": FLAG,
     "in_flight": COUNT,
 }
@@ -160,6 +161,23 @@ _ME: Mapping[str, Schema] = {
     "detection_open": FLAG,
     "detectors": listed(TEXT),
     "default_detector": TEXT,
+}
+
+_COUNTS = _by_name(COUNT)
+_TRAFFIC_SIDE: Mapping[str, Schema] = {
+    "requests": _COUNTS,
+    "durations": listed(COUNT),
+    "attempts": _COUNTS,
+    "in_flight_all_detectors": COUNT,
+    "breaker": BREAKER,
+    "ready": or_null(FLAG),
+}
+_TRAFFIC: Mapping[str, Schema] = {
+    "sides": table(dict.fromkeys(SIDES, table(_TRAFFIC_SIDE))),
+    "unserved": _COUNTS,
+    "fallbacks": listed(table({"from": SIDE, "to": SIDE, "reason": TEXT, "count": COUNT})),
+    "compared": _COUNTS,
+    "headroom": or_null(NUMBER),
 }
 
 COMPONENTS: Mapping[str, Schema] = {
@@ -214,6 +232,15 @@ COMPONENTS: Mapping[str, Schema] = {
     "Samples": table({"samples": listed(table(_SAMPLE))}),
     "Removed": table({"removed": COUNT}),
     "Me": table(_ME),
+    "Traffic": table(
+        {
+            "at": NUMBER,
+            "detectors": _by_name(table(_TRAFFIC)),
+            "edges_s": listed(NUMBER),
+            "shed": _COUNTS,
+            "retries": COUNT,
+        }
+    ),
     "Alive": table({"status": {"const": "alive"}}),
     "Ready": table({"status": {"const": "ready"}, "lanes": listed(table(_LANE))}),
     "NotReady": table({**_PROBLEM, "lanes": listed(table(_LANE))}),

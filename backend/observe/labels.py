@@ -4,13 +4,18 @@ caller wrote."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from typing import Generic, Literal, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Final, Generic, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from backend.observe.events import BreakerState
+
 M = TypeVar("M", Counter, Gauge, Histogram)
 GaugeMode = Literal["livesum", "livemax", "livemin", "livemostrecent"]
+
+NOBODY: Final = "none"  # the backend of a request that no side served
+BREAKER_STATES: Final[Mapping[BreakerState, int]] = {"closed": 0, "half_open": 1, "open": 2}
 
 OTHER = "other"
 MAX_CHILDREN = 256  # of one metric; today's words make 63 at most

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -20,14 +20,11 @@ from prometheus_client import (
 )  # fmt: skip
 
 from backend.observe import events
-from backend.observe.labels import Maker
+from backend.observe.labels import BREAKER_STATES, NOBODY, Maker
 from backend.observe.sharing import forget_the_dead, shared
+from backend.observe.traffic import Traffic, traffic_of
 from backend.settings import DETECTORS
 from backend.sides import SIDES, Side
-
-NOBODY: Final = "none"  # the backend of a request that no side served
-
-BREAKER_STATES: Final[Mapping[events.BreakerState, int]] = {"closed": 0, "half_open": 1, "open": 2}
 
 # From a fast GPU to the deadline; 0.07, 0.1, 0.4 and 0.5 are the edges that objectives are written with.
 DURATION_BUCKETS_S = (
@@ -50,7 +47,8 @@ class Metrics:
         if directory is None:  # of several workers it would show whichever happened to be scraped
             ProcessCollector(registry=self._registry)
         self._new = Maker(self._registry, detectors)
-        self._make_serving()
+        self._make_requests()
+        self._make_sides()
         self._make_rollout()
         self._make_ramp()
         self._make_shadow()
@@ -62,11 +60,19 @@ class Metrics:
 
     def render(self) -> bytes:
         """Reads every worker's files: milliseconds, in a thread that serves nobody."""
+        return generate_latest(self._of_the_living())
+
+    def traffic(self, at: float) -> Traffic:
+        """Read from the same, at the same cost; `at` in unix seconds."""
+        samples = (sample for metric in self._of_the_living().collect() for sample in metric.samples)
+        return traffic_of(samples, self._detectors, DURATION_BUCKETS_S, at)
+
+    def _of_the_living(self) -> CollectorRegistry:
         if self._directory is not None:
             forget_the_dead(self._directory)
-        return generate_latest(self._scraped)
+        return self._scraped
 
-    def _make_serving(self) -> None:
+    def _make_requests(self) -> None:
         self._requests = self._new.counter(
             "detector_requests", "Images of callers, by who served them and what became of them",
             "detector", "backend", "outcome",
@@ -75,10 +81,6 @@ class Metrics:
             "detector_request_duration_seconds", "From a request's start to its end, fallback included",
             DURATION_BUCKETS_S, "detector", "backend",
         )  # fmt: skip
-        self._attempts = self._new.counter(
-            "detector_attempts", "Calls of one side, probes included, by how they ended",
-            "detector", "backend", "code",
-        )  # fmt: skip
         self._fallbacks = self._new.counter(
             "detector_fallbacks", "Requests that went on to another side", "detector", "from", "to", "reason"
         )
@@ -86,6 +88,13 @@ class Metrics:
         self._budget_exhausted = self._new.lone_counter(
             "detector_retry_budget_exhausted", "Retries that the retry budget did not allow"
         )
+        self._shed = self._new.counter("detector_shed", "Requests refused because a side is full", "reason")
+
+    def _make_sides(self) -> None:
+        self._attempts = self._new.counter(
+            "detector_attempts", "Calls of one side, probes included, by how they ended",
+            "detector", "backend", "code",
+        )  # fmt: skip
         self._breakers = self._new.gauge(
             "detector_breaker_state", "0 closed, 1 half open, 2 open; the worst of all workers", "livemax",
             "detector", "backend",
@@ -99,7 +108,6 @@ class Metrics:
             "livesum",
             "backend",
         )
-        self._shed = self._new.counter("detector_shed", "Requests refused because a side is full", "reason")
         self._ready = self._new.gauge(
             "detector_ready",
             "1 while a side serves callers, 0 while it cannot, NaN while the flags lead nobody to it; the least of"
