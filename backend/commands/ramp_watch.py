@@ -63,6 +63,8 @@ def looks(api: BackendApi, lost: Callable[[], None], sleep: Sleep = time.sleep) 
         try:
             for event, told in api.events(EVENTS):
                 was_there = True
+                if event == "traffic":
+                    continue
                 ramps = _after(ramps, event, told)
                 if ramps is not None:
                     yield ramps
