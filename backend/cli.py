@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ai.core.errors import CrossfadeError
 from backend import doctor
-from backend.commands import compare, detect, machine, ramp, rollout, stack, store
+from backend.commands import batch, compare, detect, machine, mqtt, ramp, rollout, stack, store
 from backend.commands.words import Command, complain_of
 from backend.settings import read_settings
 
@@ -23,7 +23,9 @@ COMMANDS = (
     ramp,
     store,
     compare,
+    batch,
     machine,
+    mqtt,
 )  # fmt: skip
 
 
