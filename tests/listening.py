@@ -18,7 +18,7 @@ EVENTS = "/api/rollout/events"
 @dataclass
 class Told:
     event: str
-    id: str
+    id: str  # empty where it has none
     document: dict[str, Any]
 
 
@@ -32,16 +32,21 @@ class Listening:
         return next(line for line in self.lines if line.startswith(beginning))
 
     def next(self, event: str = "") -> Told:
-        """The next event, of this kind if one is named."""
-        for number in self.lines:
-            if number.startswith("id: "):
-                kind = self.line("event: ").removeprefix("event: ")
-                told = Told(
-                    kind, number.removeprefix("id: "), json.loads(self.line("data: ")[len("data: ") :])
-                )
-                if event in ("", kind):
-                    return told
+        """The next of this kind; of any where none is named, but for the traffic, which comes by the clock."""
+        for told in self._events():
+            if told.event == event or (not event and told.event != "traffic"):
+                return told
         raise AssertionError("the stream ended")
+
+    def _events(self) -> Iterator[Told]:
+        said: dict[str, str] = {}
+        for line in self.lines:
+            word, _, value = line.partition(": ")
+            said[word] = value
+            if not line:
+                told, said = said, {}
+                if "data" in told:
+                    yield Told(told["event"], told.get("id", ""), json.loads(told["data"]))
 
 
 @contextmanager

@@ -8,7 +8,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -19,6 +21,9 @@ from tests.api_parts import ADMIN, VIEWER, Running, ramped_settings_of, running,
 from tests.backends import running_backend
 from tests.listening import EVENTS, listening
 from tests.ramp_orders import keep_look, started
+
+if TYPE_CHECKING:
+    from backend.observe.metrics import Metrics
 
 
 @pytest.fixture
@@ -111,8 +116,53 @@ def test_a_listener_too_many_is_told_to_come_back(api, monkeypatch):
         assert listener.next().event == "rollout"
 
 
+def test_the_traffic_is_told_at_once_and_by_the_clock_and_is_no_version_of_the_flags(api):
+    news_of(api).traffic_s = 0.02
+    with listening(api.url) as listener:
+        told = [listener.next("traffic") for _ in range(3)]
+        shown = api.get("/api/traffic", headers=VIEWER).json()
+    assert {one.id for one in told} == {""}
+    times = [one.document["at"] for one in told]
+    assert times == sorted(set(times))
+    assert told[-1].document.keys() == shown.keys()
+
+
+def test_the_traffic_is_read_while_somebody_listens_and_once_for_all_of_them(api, monkeypatch):
+    counted = Counted(api.app.state.parts.metrics)
+    monkeypatch.setattr(api.app.state.traffic, "_metrics", counted)
+    news_of(api).traffic_s = 3600
+    assert counted.made == 0
+    with ExitStack() as all_of_them:
+        listeners = [all_of_them.enter_context(listening(api.url)) for _ in range(5)]
+        told = [listener.next("traffic").document["at"] for listener in listeners]
+        assert counted.made == len(set(told)) == 1
+        assert named_tasks(api).count("traffic") == 1
+    until(lambda: not news_of(api).listeners, "it still has a listener")
+    until(lambda: "traffic" not in named_tasks(api), "it still reads")
+    with listening(api.url) as listener:
+        assert listener.next("traffic").document["at"] > told[0]
+        assert counted.made == 2
+
+
+@dataclass
+class Counted:
+    """The metrics, and how often their traffic was read."""
+
+    metrics: Metrics
+    made: int = 0
+
+    def traffic(self, at: float) -> dict[str, Any]:
+        self.made += 1
+        return self.metrics.traffic(at)
+
+
+def named_tasks(api: Running) -> list[str]:
+    return [task.get_name() for task in asyncio.all_tasks(api.loop)]
+
+
 def test_silence_is_filled_with_signs_of_life(api):
     news_of(api).heartbeat_s = 0.05
+    news_of(api).traffic_s = 3600
     with listening(api.url) as listener:
         listener.next()
         assert listener.line(":") == ": nothing new"
