@@ -44,6 +44,7 @@ export function sentence(text) {
 export function mountBanner() {
   on("line", showLine);
   on("rollout", showStale);
+  on("me", showWho);
   setInterval(tick, 1000);
 }
 
@@ -69,6 +70,14 @@ function showStale() {
     el("strong", { text: "The store of the flags cannot be read" }),
     ": the backend obeys the last state it saw. A change is refused; a roll back holds at once for this machine, and "
     + "the store is told when it is back. TRITON_ENABLED=false in .env is the switch that needs no store.")));
+}
+
+function showWho() {
+  const { me } = state;
+  write($("#who"), me ? `${me.name}, ${me.role}` : "");
+  const looksOnly = me && me.role !== "admin";
+  replace($("#standing-rights"), looksOnly && el("div", { class: "banner info" },
+    el("p", { text: `Your key (${me.name}, ${me.role}) may look, not change.` })));
 }
 
 function tick() {

@@ -8,7 +8,7 @@ import { addTraffic, setLine, setLook, setMe, setRollout, state } from "./store.
 
 const PARTS = [
   ["fader", "#panel-fader"], ["rollback", "#panel-switch"], ["traffic", "#panel-traffic"],
-  ["ramp", "#panel-ramp"], ["evidence", "#panel-evidence"], ["gallery", "#panel-gallery"],
+  ["ramp", "#panel-ramp"], ["gallery", "#panel-gallery"],
   ["history", "#panel-history"], ["drop", "#panel-drop"],
 ];
 const RETRY_S = 2;
