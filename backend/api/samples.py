@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from ai.core.labels import COCO_80
 from ai.web.problems import Problem
 from backend.api import answers
 from backend.api.asked import count, known_detector, name
@@ -77,4 +78,11 @@ def _picture(sample_id: str, store: Store) -> bytes | None:
 
 
 def _table(sample: Sample) -> dict[str, Any]:
-    return asdict(sample) | {"picture": f"{PATH}/{sample.id}.jpg"}
+    return asdict(sample) | {"picture": f"{PATH}/{sample.id}.jpg", "names": names(sample)}
+
+
+def names(sample: Sample) -> dict[str, str]:
+    """What the class ids of its boxes are called; nothing where its own labels say that the detector is no COCO's."""
+    ids = sorted({int(row[5]) for row in (*sample.legacy, *sample.triton) if len(row) >= 6})
+    known = {str(number): COCO_80[number] for number in ids if 0 <= number < len(COCO_80)}
+    return known if set(sample.labels) <= set(known.values()) else {}

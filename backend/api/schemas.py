@@ -118,6 +118,7 @@ _SAMPLE: Mapping[str, Schema] = {
     "width": COUNT,
     "height": COUNT,
     "picture": TEXT,
+    "names": _by_name(TEXT),
 }
 _CHANGE: Mapping[str, Schema] = {
     "version": COUNT,
