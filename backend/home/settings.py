@@ -18,15 +18,27 @@ _TOPIC = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 class HomeSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
-    mqtt_broker: str = Field("", repr=False)  # mqtt://[USER:PASSWORD@]HOST[:PORT]; mqtts:// for TLS
-    mqtt_password: str = Field("", repr=False)  # where it does not stand in the address
-    mqtt_password_file: Path | None = None  # … or the file that holds it
-    mqtt_ca_file: Path | None = None  # of the authority that signed the broker's certificate, in PEM
-    mqtt_prefix: str = "homeassistant"  # where Home Assistant looks for what introduces itself
-    mqtt_topic: str = "crossfade"  # what is published stands under it; one publisher for each
-    mqtt_every_s: float = Field(10.0, ge=1, le=600)  # between two looks at the backend
-    mqtt_detectors: str = ""  # yolo26,… – those that somebody uses; empty: all of the backend
-    crossfade_key_file: Path | None = None  # holds the key for the backend; a viewer's is enough
+    mqtt_broker: str = Field(
+        "", repr=False, description="`mqtt://[USER:PASSWORD@]HOST[:PORT]`; `mqtts://` for TLS"
+    )
+    mqtt_password: str = Field("", repr=False, description="where it does not stand in the address …")
+    mqtt_password_file: Path | None = Field(None, description="… or the file that holds it")
+    mqtt_ca_file: Path | None = Field(
+        None, description="of the authority that signed the broker's certificate, in PEM"
+    )
+    mqtt_prefix: str = Field(
+        "homeassistant", description="where Home Assistant looks for what introduces itself"
+    )
+    mqtt_topic: str = Field(
+        "crossfade", description="what is published stands under it; one publisher for each"
+    )
+    mqtt_every_s: float = Field(10.0, ge=1, le=600, description="seconds between two looks at the backend")
+    mqtt_detectors: str = Field(
+        "", description="those that somebody uses, with commas; empty: all of the backend"
+    )
+    crossfade_key_file: Path | None = Field(
+        None, description="a file that holds the key for the backend; a viewer's is enough"
+    )
 
     @property
     def broker(self) -> Broker:
