@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from ai.web.intake import FORM_OVERHEAD_BYTES
+from backend.api import console
 from backend.api.asked import MAX_BODY_BYTES
 from backend.api.events import HEARTBEAT_S
 from backend.serve import KEEP_ALIVE_S
@@ -155,6 +156,18 @@ def test_answers_carry_what_protects_a_browser_once(
             for name in ("X-Content-Type-Options", "X-Frame-Options", "Strict-Transport-Security"):
                 assert len(answer.headers.get_list(name)) == 1, name
             assert answer.headers["Server"] == "nginx"
+
+
+def test_the_console_passes_with_what_it_says_of_itself(proxy: NginxServer) -> None:
+    """Its policy twice would be both at once, and a header twice is one that some browser forgets."""
+    with proxy.client() as client:
+        page = client.get("/")
+        assert page.status_code == 200
+        for name, value in console.HEADERS.items():
+            assert page.headers.get_list(name) == [value], name
+        again = client.get("/", headers={"If-None-Match": page.headers["ETag"]})
+        assert again.status_code == 304
+        assert client.get("/console/main.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
 
 
 async def test_a_backend_hears_who_calls_from_the_proxy_alone(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ CHANGES = [
 
 @pytest.fixture
 def app(tmp_path) -> FastAPI:
-    """A rollback waits until it has heard every worker that there may be: two heartbeats."""
+    """A rollback right after the start waits until each worker that there may be would have been heard."""
     return create_app(settings_of(tmp_path, rollout_heartbeat_s=0.05), sides_of())
 
 
