@@ -61,7 +61,7 @@ class BackendApi:
             )
         if answer.status_code < httpx.codes.BAD_REQUEST:
             return answer
-        raise NotAnswered(answer.status_code, _reason(answer))
+        raise NotAnswered(answer.status_code, reason_of(answer))
 
     def lines(self, path: str, silence_s: float = _TIMEOUT_S, **what: Any) -> Iterator[str]:
         """Of an answer that may be too long to be held, or have no end."""
@@ -72,7 +72,7 @@ class BackendApi:
         ):
             if answer.status_code >= httpx.codes.BAD_REQUEST:
                 answer.read()
-                raise NotAnswered(answer.status_code, _reason(answer))
+                raise NotAnswered(answer.status_code, reason_of(answer))
             yield from answer.iter_lines()
 
     def events(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -132,7 +132,7 @@ def table(answer: httpx.Response) -> dict[str, Any]:
     return told
 
 
-def _reason(answer: httpx.Response) -> str:
+def reason_of(answer: httpx.Response) -> str:
     try:
         told = answer.json()
         return str(told.get("detail") or told["title"])

@@ -1,0 +1,187 @@
+"""The pictures that wait, as many at once as the throttle says, and a line for each: an answer, or what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ai.terminal.progress import Progress
+from backend.batch.asking import Answer, Asking, Later, Outcome, Refusal
+from backend.batch.names import label, path_of
+from backend.batch.patience import Heard, Patience, Verdict
+from backend.batch.picture import Unread, read_picture, size_of
+from backend.batch.room import Room
+from backend.batch.sheet import Sheet
+from backend.batch.throttle import Throttle
+from backend.stack.backend_api import Away
+
+MOST_BYTES = 64 * 1024 * 1024  # of the pictures that are under way
+
+
+@dataclass(slots=True)
+class Tally:
+    answered: int = 0
+    refused: int = 0  # for what they are
+    failed: int = 0  # and may be tried again
+    turned_away: int = 0  # questions, not pictures
+    was_stopped: bool = False
+
+    @property
+    def errors(self) -> int:
+        return self.refused + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    folder: Path
+    names: Iterator[bytes]
+    most_bytes: int  # of a picture
+
+
+@dataclass(frozen=True, slots=True)
+class Sheets:
+    answers: Sheet
+    errors: Sheet
+
+
+class Run:
+    def __init__(
+        self,
+        source: Source,
+        asking: Asking,
+        throttle: Throttle,
+        sheets: Sheets,
+        bar: Progress,
+        patience_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.tally = Tally()
+        self._source, self._asking, self._throttle, self._sheets = source, asking, throttle, sheets
+        self._root = os.fsencode(source.folder)
+        self._bar = bar
+        self._patience_s = patience_s
+        self._clock, self._chance = clock, chance
+        self._heard = Heard(clock())
+        self._room = Room(MOST_BYTES)
+        self._waits = ""
+        self._ended: Callable[[], object] | None = None
+
+    def stop(self) -> None:
+        """What is under way is given up; it has no line, and is asked for another time. A signal may call this."""
+        self.tally.was_stopped = True
+        if self._ended is not None:
+            self._ended()
+
+    async def run(self) -> Tally:
+        """Away, NotAnswered or CannotBatch where it cannot go on."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._ended = lambda: loop.call_soon_threadsafe(task.cancel)
+        try:
+            if not self.tally.was_stopped:
+                await self._all()
+        except asyncio.CancelledError:
+            if not self.tally.was_stopped:
+                raise
+        finally:
+            self._ended = None
+            await self._asking.close()
+        return self.tally
+
+    async def _all(self) -> None:
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                while (
+                    len(under_way) < self._throttle.limit
+                    and (name := next(self._source.names, None)) is not None
+                ):
+                    under_way.add(asyncio.create_task(self._one(name)))
+                if not under_way:
+                    return
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _one(self, name: bytes) -> None:
+        path = path_of(self._root, name)
+        most = self._source.most_bytes
+        async with self._room.of(await asyncio.to_thread(size_of, path, most)):
+            try:
+                picture = await asyncio.to_thread(read_picture, path, most)
+            except Unread as error:
+                self._failed(name, error.status, error.words, again=error.again)
+                return
+            outcome = await self._outcome(picture)
+        self._told(name, outcome)
+
+    async def _outcome(self, picture: bytes) -> Outcome:
+        """An answer or a refusal; Later where patience with it has ended."""
+        patience = Patience(self._heard, self._clock(), self._patience_s)
+        while isinstance(outcome := await self._asked(picture), Later):
+            verdict = patience.verdict(outcome, self._clock())
+            if verdict is Verdict.AWAY:
+                raise Away(
+                    f"{outcome.words}; nothing was answered for {self._patience_s:.0f} s, --resume goes on"
+                )
+            if verdict is Verdict.FAILED:
+                return outcome
+            self._tell_wait(outcome.words)
+            await asyncio.sleep(patience.pause_s(outcome, self._chance))
+        self._heard.at_s = self._clock()
+        return outcome
+
+    async def _asked(self, picture: bytes) -> Outcome:
+        asked_s = self._clock()
+        outcome = await self._asking.ask(picture)
+        if not isinstance(outcome, Later):
+            self._throttle.answered(asked_s, self._clock())
+        elif outcome.is_full:
+            self.tally.turned_away += 1
+            self._throttle.turned_away(asked_s, self._clock())
+        return outcome
+
+    def _told(self, name: bytes, outcome: Outcome) -> None:
+        match outcome:
+            case Answer(document):
+                self._sheets.answers.write({**label(name), **document})
+                self.tally.answered += 1
+                self._advanced()
+            case Refusal(status, words):
+                self._failed(name, status, words, again=False)
+            case Later(words, status):
+                self._failed(name, status, words, again=True)
+
+    def _failed(self, name: bytes, status: int | None, words: str, *, again: bool) -> None:
+        self._sheets.errors.write(error_line(label(name), status, words, again=again))
+        self.tally.failed += again
+        self.tally.refused += not again
+        self._advanced()
+
+    def _advanced(self) -> None:
+        self._waits = ""
+        self._bar.advance()
+        self._note()
+
+    def _tell_wait(self, words: str) -> None:
+        self._waits = f"waits: {words}"
+        self._note()
+
+    def _note(self) -> None:
+        errors = f", {self.tally.errors:,} errors" if self.tally.errors else ""
+        self._bar.note(self._waits or f"{self._throttle.limit} at once{errors}")
+
+
+def error_line(of: dict[str, str], status: int | None, words: str, *, again: bool) -> dict[str, Any]:
+    return {**of, "status": status, "error": words, "may_be_tried_again": again}
