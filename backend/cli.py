@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ai.core.errors import CrossfadeError
 from backend import doctor
-from backend.commands import batch, compare, detect, machine, mqtt, ramp, rollout, stack, store
+from backend.commands import batch, cameras, compare, detect, machine, mqtt, ramp, rollout, stack, store
 from backend.commands.words import Command, complain_of
 from backend.settings import read_settings
 
@@ -23,6 +23,7 @@ COMMANDS = (
     ramp,
     store,
     compare,
+    cameras,
     batch,
     machine,
     mqtt,

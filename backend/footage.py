@@ -56,7 +56,7 @@ def open_footage(source: str, limit: int, every: int = 1) -> Footage:
         return Stream(source, limit, every)
     path = Path(source).expanduser()
     if path.is_dir():
-        return Pictures(path, _pictures_below(path), limit, every)
+        return Pictures(path, pictures_below(path), limit, every)
     if not path.exists():
         raise NoFootage(
             f"{without_secrets(source)}: there is no such folder or file, and it is no rtsp:// or http:// address"
@@ -79,7 +79,7 @@ class Pictures:
 
     def frames(self, has_room: HasRoom) -> Iterator[Frame]:  # noqa: ARG002 - files wait
         for number, path in enumerate(self._paths):
-            yield Frame(number, self._camera(path), _read(path))
+            yield Frame(number, self._camera(path), read(path))
 
     def _camera(self, path: Path) -> str:
         below = path.parent.relative_to(self._folder).as_posix()
@@ -90,7 +90,7 @@ class Video:
     def __init__(self, path: Path, limit: int, every: int) -> None:
         self.name = str(path)
         self._path, self._limit, self._every = path, limit, every
-        capture = _opened(str(path))
+        capture = opened(str(path))
         if capture is None:
             raise NoFootage(f"{path} cannot be read as a video, and is no JPEG, PNG or WebP picture")
         told = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))  # some files say nothing, or nonsense
@@ -98,7 +98,7 @@ class Video:
         self.count: int | None = min(limit, -(-told // every)) if told > 0 else None
 
     def frames(self, has_room: HasRoom) -> Iterator[Frame]:  # noqa: ARG002 - files wait
-        capture = _opened(str(self._path))
+        capture = opened(str(self._path))
         if capture is None:
             raise NoFootage(f"{self._path} cannot be read any more")
         found = _taken(capture, self._path.stem, self._every, lambda: True)
@@ -118,7 +118,7 @@ class Stream:
 
     def frames(self, has_room: HasRoom) -> Iterator[Frame]:
         patience_ms = round(1000 * STREAM_PATIENCE_S)
-        capture = _opened(self._url, [
+        capture = opened(self._url, [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience_ms,
         ])  # fmt: skip
         if capture is None:
@@ -151,7 +151,7 @@ def without_secrets(url: str) -> str:
     return f"{scheme}://{host}" + (f"/{last}" if last != authority and _PLAIN.fullmatch(last) else "")
 
 
-def _pictures_below(folder: Path) -> list[Path]:
+def pictures_below(folder: Path) -> list[Path]:
     found = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
     shown = [
         path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -159,7 +159,7 @@ def _pictures_below(folder: Path) -> list[Path]:
     return sorted(shown)
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
     """No more than either side would take: both refuse what is larger, and say so."""
     try:
         with path.open("rb") as file:
@@ -168,7 +168,7 @@ def _read(path: Path) -> bytes:
         raise NoFootage(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _opened(target: str, options: list[int] | None = None) -> cv2.VideoCapture | None:
+def opened(target: str, options: list[int] | None = None) -> cv2.VideoCapture | None:
     try:
         capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, options or [])
     except cv2.error:
@@ -186,12 +186,12 @@ def _taken(capture: cv2.VideoCapture, camera: str, every: int, has_room: HasRoom
                 continue
             well, pixels = capture.retrieve()
             if well:
-                yield Frame(taken, camera, _encoded(pixels))
+                yield Frame(taken, camera, encoded(pixels))
                 taken += 1
     finally:
         capture.release()
 
 
-def _encoded(pixels: cv2.typing.MatLike) -> bytes:
+def encoded(pixels: cv2.typing.MatLike) -> bytes:
     whole = pixels if pixels.flags.c_contiguous else pixels.copy()
     return simplejpeg.encode_jpeg(whole, JPEG_QUALITY, "BGR", "420")  # type: ignore[no-any-return]
