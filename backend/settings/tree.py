@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from pydantic import model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.settings.api import ApiSettings
 from backend.settings.comparing import ComparingSettings
@@ -20,7 +20,7 @@ from backend.settings.sides import SidesSettings
 from backend.settings.store_address import is_redis, without_secrets
 
 # As they are read in the documentation, and as a start complains of them: the first bad one stops it.
-GROUPS = (
+GROUPS: tuple[type[BaseSettings], ...] = (
     SidesSettings,
     FlagSettings,
     ComparingSettings,
