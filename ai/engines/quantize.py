@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,20 @@ def pictures_in(folder: Path) -> tuple[Path, ...]:
     return found
 
 
-def quantize(graph: Path, spec: DetectorSpec, pictures: Sequence[Path]) -> None:
-    """Replace the graph in place. Scales come from the range of every activation over the pictures."""
+def quantize(
+    graph: Path,
+    spec: DetectorSpec,
+    pictures: Sequence[Path],
+    looked_at: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Replace the graph in place. Scales come from the range of every activation over the pictures; `looked_at` hears
+    how many of them were taken."""
     with tempfile.TemporaryDirectory(dir=graph.parent) as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
         quant_pre_process(str(graph), str(plain), skip_symbolic_shape=True)
+        inputs = _Pictures(spec, pictures, looked_at)
         quantize_static(
-            str(plain), str(small), _Pictures(spec, pictures), quant_format=QuantFormat.QDQ, per_channel=True,
+            str(plain), str(small), inputs, quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
             calibrate_method=CalibrationMethod.MinMax,
         )  # fmt: skip
@@ -54,15 +61,20 @@ def quantize(graph: Path, spec: DetectorSpec, pictures: Sequence[Path]) -> None:
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, spec: DetectorSpec, pictures: Sequence[Path]) -> None:
-        self._inputs = self._prepared(spec, pictures)
+    def __init__(
+        self, spec: DetectorSpec, pictures: Sequence[Path], looked_at: Callable[[int], None]
+    ) -> None:
+        self._inputs = self._prepared(spec, pictures, looked_at)
 
     def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
         return next(self._inputs, None)
 
     @staticmethod
-    def _prepared(spec: DetectorSpec, pictures: Sequence[Path]) -> Iterator[dict[str, Any]]:
-        for path in pictures:
+    def _prepared(
+        spec: DetectorSpec, pictures: Sequence[Path], looked_at: Callable[[int], None]
+    ) -> Iterator[dict[str, Any]]:
+        for number, path in enumerate(pictures, start=1):
+            looked_at(number)
             try:
                 yield {spec.input_name: prepare(decode(path.read_bytes()), spec).pixels[None]}
             except InvalidImage as error:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ai.terminal.printable import printable
 from ai.terminal.stream import is_redrawn, standard_error
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
+    from rich.progress import Progress as RichProgress
 
 PIPE_S = 10.0
 SHORT_S = 1.0  # what took less is not summed up
@@ -179,7 +180,7 @@ class OnTerminal(Silent):
         self._bars.update(self._task, completed=count.done, total=count.total, figures=figures)
 
 
-def _bars(stream: TextIO) -> Bars:
+def _bars(stream: TextIO) -> RichProgress:
     from rich.console import Console  # noqa: PLC0415 - a pipe does not wait for it
     from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
 
@@ -205,3 +206,14 @@ def _write(stream: TextIO, line: str) -> None:
         encoding = stream.encoding or "utf-8"
         stream.write(f"{printable(line)}\n".encode(encoding, "backslashreplace").decode(encoding))
         stream.flush()
+
+
+class Bars(Protocol):
+    """How work shows how far it is: `progress`, or `silent`."""
+
+    def __call__(
+        self, what: str, total: int | None = None, unit: str = ""
+    ) -> AbstractContextManager[Progress]: ...
+
+
+silent: Bars = partial(progress, quiet=True)

@@ -9,55 +9,98 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from ai.core.errors import CrossfadeError
 from ai.engines.quantize import pictures_in
 from ai.engines.weights import WeightsNotFound, WrongWeights
+from ai.terminal.ending import complain, ended
+from ai.terminal.printable import printable
+from ai.terminal.progress import Bars, progress, silent
 from ai.triton import repository
 from ai.triton.building import added, catalogue
-from ai.triton.building.activation import activate
+from ai.triton.building.activation import Activation, activate
 from ai.triton.building.inventory import inventory
+from ai.triton.building.words import parser
 from ai.triton.embedded import record
 from ai.triton.embedded.settings import EmbeddedSettings, read_settings
-from ai.triton.parity import SCENES_ON_CPU, SCENES_ON_GPU, ParityOptions, run_parity
-from ai.triton.repository import ALSO, BUILD_ENGINES, Built, CannotBuild, Options
+from ai.triton.parity import Outcome, ParityOptions, outcomes
+from ai.triton.repository import Built, CannotBuild, Options
 from ai.triton.trial import figure_of, keep_figure
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-PRECISIONS = ("f32", "bf16", "int8")
 FAILURES = (CrossfadeError, WeightsNotFound, WrongWeights)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What is said on the way: lines and bars; with --json lines on stderr alone, and the document at the end."""
+
+    as_json: bool
+
+    @property
+    def bars(self) -> Bars:
+        return silent if self.as_json else progress
+
+    def tell(self, text: str) -> None:
+        for line in text.split("\n"):
+            print(printable(line), file=sys.stderr if self.as_json else sys.stdout, flush=True)
+
+    def document(self, document: object) -> None:
+        if self.as_json:
+            print(json.dumps(document, indent=2))
+
+
+@dataclass(slots=True)
+class Done:
+    """What a build came to; `activations` only where a server runs with the repository."""
+
+    built: list[Built] = field(default_factory=list)
+    activations: list[Activation] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return any(one.failure for one in self.activations)
+
+    @property
+    def document(self) -> dict[str, object]:
+        return {
+            "built": [asdict(one) for one in self.built],
+            "taken_into_service": [asdict(one) for one in self.activations],
+        }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     args = parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace, EmbeddedSettings], int] = args.command
+    sys.exit(ended(partial(_run, args), "crossfade models", args.trace))
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
-        sys.exit(command(args, read_settings(triton_repository=args.repository)))
+        return _COMMANDS[args.what](args, read_settings(triton_repository=args.repository), Voice(args.json))
     except FAILURES as error:
-        sys.exit(f"crossfade models: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+        complain(f"crossfade models: {error}")
+        return 1
 
 
-def _build(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
+def _build(args: argparse.Namespace, settings: EmbeddedSettings, voice: Voice) -> int:
     known = catalogue.all_sources(settings.crossfade_var)
     sources = {name: known[name]() for name in catalogue.choose(known, args.detectors)}
     options = _options(args)
     figures = {
-        name: figure_of(settings, name, source, options, args.max_loss, print)
+        name: figure_of(settings, name, source, options, args.max_loss, voice.tell, voice.bars)
         for name, source in sources.items() if options.precision == "int8"
     }  # fmt: skip
-    failed = 0
+    done = Done()
     for name, source in sources.items():  # one by one: what is built serves, also when the next one fails
-        built = repository.build(settings.triton_repository, {name: source}, options, print)
+        built = repository.build(settings.triton_repository, {name: source}, options, voice.tell, voice.bars)
         for one in built:
             if figure := figures.get(one.detector):
                 keep_figure(settings.triton_repository, one, figure)
-        failed |= _take_into_service(settings, built)
-    return failed
+        _take_into_service(settings, built, done, voice)
+    voice.document(done.document)
+    return int(done.failed)
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -82,149 +125,81 @@ def _options(args: argparse.Namespace) -> Options:
     )
 
 
-def _take_into_service(settings: EmbeddedSettings, built: list[Built]) -> int:
+def _take_into_service(settings: EmbeddedSettings, built: list[Built], done: Done, voice: Voice) -> None:
     """A server that runs with this repository takes the new versions now."""
+    done.built += built
     triton = record.running(settings.crossfade_var)
     if triton is None or Path(triton.repository).resolve() != settings.triton_repository.resolve():
-        return 0
-    outcomes = activate(triton, built)
-    for outcome in outcomes:
-        print(outcome.sentence)
-    return 1 if any(outcome.failure for outcome in outcomes) else 0
+        return
+    taken = activate(triton, built)
+    for one in taken:
+        voice.tell(one.sentence)
+    done.activations += taken
 
 
-def _add(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
+def _add(args: argparse.Namespace, settings: EmbeddedSettings, voice: Voice) -> int:
     """Bring it, build it, and see that Triton answers as its own network does."""
     folder = catalogue.detectors_in(settings.crossfade_var)
     name = added.add(args.file, folder, name=args.name, spec=args.spec, replace=args.replace)
-    print(f"{name}: added, its spec is {folder / name / added.SPEC}")
+    spec = folder / name / added.SPEC
+    voice.tell(f"{name}: added, its spec is {spec}")
+    brought = {"detector": name, "spec": str(spec)}
     if args.no_build:
+        voice.document(brought)
         return 0
     sources = {name: catalogue.all_sources(settings.crossfade_var)[name]()}
-    built = repository.build(settings.triton_repository, sources, Options(), print)
-    failed = _take_into_service(settings, built) or run_parity(settings, sources, ParityOptions(), print)
+    done = Done()
+    built = repository.build(settings.triton_repository, sources, Options(), voice.tell, voice.bars)
+    _take_into_service(settings, built, done, voice)
+    compared = [] if done.failed else outcomes(settings, sources, ParityOptions(), voice.tell, voice.bars)
+    failed = done.failed or not all(one.passed for one in compared)
     if failed:
-        print(f"If {name} knows other things than the drawn scenes show, compare on pictures that show them:\n"
-              f"  crossfade models parity {name} --images FOLDER --labels COCO.json")  # fmt: skip
-    return failed
+        voice.tell(f"If {name} knows other things than the drawn scenes show, compare on pictures that show them:\n"
+                   f"  crossfade models parity {name} --images FOLDER --labels COCO.json")  # fmt: skip
+    voice.document({**brought, **done.document, "parity": _documents(compared)})
+    return int(failed)
 
 
-def _parity(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
+def _parity(args: argparse.Namespace, settings: EmbeddedSettings, voice: Voice) -> int:
     known = catalogue.all_sources(settings.crossfade_var)
     built = [name for name in known if (settings.triton_repository / f"{name}_jpeg").is_dir()]
     names = catalogue.choose(known, args.detectors or built)
     sources = {name: known[name]() for name in names}
     options = ParityOptions(args.scenes, args.images, args.labels, tuple(args.batches), args.output)
-    return run_parity(settings, sources, options, print)
+    compared = outcomes(settings, sources, options, voice.tell, voice.bars)
+    passed = all(one.passed for one in compared)
+    voice.document({"passed": passed, "models": _documents(compared)})
+    return 0 if passed else 1
 
 
-def _list(args: argparse.Namespace, settings: EmbeddedSettings) -> int:
+def _documents(compared: Sequence[Outcome]) -> list[dict[str, object]]:
+    return [
+        {
+            "model": one.model,
+            "passed": one.passed,
+            "problem": one.problem,
+            "page": str(one.page) if one.page else None,
+            "certificate": json.loads(one.certificate.to_json()) if one.certificate else None,
+        }
+        for one in compared
+    ]
+
+
+def _list(args: argparse.Namespace, settings: EmbeddedSettings, voice: Voice) -> int:
     rows = inventory(settings.triton_repository, record.running(settings.crossfade_var))
     if args.json:
-        print(json.dumps([row.to_table() for row in rows], indent=2))
+        voice.document([row.to_table() for row in rows])
     elif not rows:
-        print(f"{settings.triton_repository} holds no models; `crossfade models build` makes some")
+        voice.tell(f"{settings.triton_repository} holds no models; `crossfade models build` makes some")
     else:
-        print("\n".join([f"{'model':24} {'version':>7}  {'engine':12} {'input':9} {'batch':>5}  state",
-                         *(str(row) for row in rows)]))  # fmt: skip
+        voice.tell("\n".join([f"{'model':24} {'version':>7}  {'engine':12} {'input':9} {'batch':>5}  state",
+                              *(str(row) for row in rows)]))  # fmt: skip
     return 0
 
 
-def _share(text: str) -> float:
-    if not 0 <= (share := float(text)) <= 1:
-        raise ValueError
-    return share
-
-
-_share.__name__ = "number from 0 to 1"  # argparse shows it
-
-
-def parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--repository", type=Path, help="the repository's folder (default: TRITON_REPOSITORY, or var/models)"
-    )
-    parser = argparse.ArgumentParser(
-        prog="crossfade models", description="Build and compare what a Triton serves."
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for words in (_build_words, _add_words, _parity_words, _list_words):
-        words(commands, common)
-    return parser
-
-
-def _build_words(commands: Commands, common: argparse.ArgumentParser) -> None:
-    build = commands.add_parser(
-        "build", parents=[common],
-        help="build the model repository, or bring it up to date; a Triton that runs with it takes what is new",
-    )  # fmt: skip
-    build.add_argument("detectors", nargs="*", metavar="DETECTOR", help="default: all")
-    build.add_argument(
-        "--engine", choices=BUILD_ENGINES, default="openvino",
-        help="openvino (CPU, the default), onnxruntime (CPU), torch (GPU), tensorrt (for NVIDIA's container)",
-    )  # fmt: skip
-    build.add_argument("--precision", choices=PRECISIONS, help="of the engine openvino (default: f32)")
-    build.add_argument("--calibrate", type=Path, metavar="FOLDER", help="pictures that int8 is scaled with")
-    build.add_argument(
-        "--max-loss", type=_share, default=0.01,
-        help="of mAP50-95: an int8 build that differs by more is not kept (default: %(default)s)",
-    )  # fmt: skip
-    build.add_argument(
-        "--decode", choices=("gpu", "cpu"), default="gpu", help="of JPEGs, with the engine torch"
-    )
-    build.add_argument(
-        "--compiled", type=Path, metavar="FILE", help="a TensorRT engine, also one of ultralytics"
-    )
-    build.add_argument(
-        "--also", nargs="+", choices=ALSO, default=[],
-        help="more models: pixels in (tensors), NMS left to the client (raw), streaming and batch (tiers)",
-    )  # fmt: skip
-    build.add_argument(
-        "--bounded-queue", action="store_true",
-        help="Triton refuses what does not fit, drops what is late, knows priorities; and may let a request lie "
-        "for half a second: docs/triton.md",
-    )  # fmt: skip
-    build.set_defaults(command=_build)
-
-
-def _add_words(commands: Commands, common: argparse.ArgumentParser) -> None:
-    add = commands.add_parser(
-        "add", parents=[common], help="bring a detector of your own: a .pt of ultralytics, or an .onnx file",
-    )  # fmt: skip
-    add.add_argument("file", type=Path, help="a .pt is a pickle: opening it runs what it brought along")
-    add.add_argument("--name", help="what it is called here; default: its file's name")
-    add.add_argument(
-        "--spec", type=Path, metavar="TOML", help="describes what the file does not: docs/own-detector.md"
-    )
-    add.add_argument("--replace", action="store_true", help="take the place of one with this name")
-    add.add_argument(
-        "--no-build", action="store_true", help="only bring it; `build` and `parity` do the rest"
-    )
-    add.set_defaults(command=_add)
-
-
-def _parity_words(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parity = commands.add_parser(
-        "parity", parents=[common], help="does Triton see what legacy sees? exit status 1 if not",
-    )  # fmt: skip
-    parity.add_argument("detectors", nargs="*", metavar="DETECTOR", help="default: all that are built")
-    parity.add_argument(
-        "--scenes", type=int,
-        help=f"how many pictures (default: {SCENES_ON_CPU}, for a GPU {SCENES_ON_GPU}, of a folder all)",
-    )  # fmt: skip
-    parity.add_argument("--images", type=Path, metavar="FOLDER", help="your own pictures, with --labels")
-    parity.add_argument("--labels", type=Path, metavar="JSON", help="their COCO annotations")
-    parity.add_argument(
-        "--batches", type=int, nargs="+", default=[], help="default: 1, and what the batcher prefers"
-    )
-    parity.add_argument("--output", type=Path, metavar="FOLDER", help="default: var/parity")
-    parity.set_defaults(command=_parity)
-
-
-def _list_words(commands: Commands, common: argparse.ArgumentParser) -> None:
-    listing = commands.add_parser("list", parents=[common], help="what is built, and what of it serves")
-    listing.add_argument("--json", action="store_true")
-    listing.set_defaults(command=_list)
+_COMMANDS: dict[str, Callable[[argparse.Namespace, EmbeddedSettings, Voice], int]] = {
+    "build": _build, "add": _add, "parity": _parity, "list": _list,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

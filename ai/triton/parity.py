@@ -17,7 +17,9 @@ import httpx
 
 from ai.core.errors import BackendError, CrossfadeError
 from ai.engines.torch_engine import TorchEngine
+from ai.terminal.progress import Bars, progress
 from ai.triton.building.source import Source
+from ai.triton.building.words import SCENES_ON_CPU, SCENES_ON_GPU
 from ai.triton.client import TritonClient
 from ai.triton.comparing import parity_data
 from ai.triton.comparing.certificate import FILE, PAGE, Certificate, Subject
@@ -33,10 +35,6 @@ from ai.triton.stored import versions
 from ai.triton.stored.config import read_config
 from ai.triton.stored.served import NotServable, Served
 
-# Enough to judge by. FP32 engines differ by nothing; FP16 by rounding, which 64 scenes once showed as 0.0012 of mAP
-# and 400 as 0.0004 (RT-DETR, H200, legacy in FP16 too).
-SCENES_ON_CPU, SCENES_ON_GPU = 64, 400
-
 
 class CannotCompare(CrossfadeError):
     pass
@@ -51,15 +49,44 @@ class ParityOptions:
     output: Path | None = None  # None: `parity` beside the logs
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one model; without a certificate where it could not be asked at all, and then why."""
+
+    model: str
+    certificate: Certificate | None = None
+    page: Path | None = None
+    problem: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.certificate is not None and self.certificate.passed
+
+
 def run_parity(
-    settings: EmbeddedSettings, sources: Mapping[str, Source], options: ParityOptions, tell: Tell
+    settings: EmbeddedSettings,
+    sources: Mapping[str, Source],
+    options: ParityOptions,
+    tell: Tell,
+    bars: Bars = progress,
 ) -> int:
     """0 if every model of these detectors passes, 1 if one does not."""
+    return 0 if all(one.passed for one in outcomes(settings, sources, options, tell, bars)) else 1
+
+
+def outcomes(
+    settings: EmbeddedSettings,
+    sources: Mapping[str, Source],
+    options: ParityOptions,
+    tell: Tell,
+    bars: Bars = progress,
+) -> list[Outcome]:
+    """One for each model of these detectors."""
     models = {name: models_of(settings.triton_repository, name, source) for name, source in sources.items()}
-    pictures = _pictures(options, _enough(settings.triton_repository, models), tell)
+    pictures = _pictures(options, _enough(settings.triton_repository, models), tell, bars)
     output = options.output or settings.crossfade_var / "parity"
     with _triton(settings, _needed(settings.triton_repository, models), output, tell) as triton:
-        run = _Run(settings.triton_repository, triton, options.batches, pictures, output, tell)
+        run = _Run(settings.triton_repository, triton, options.batches, pictures, output, tell, bars)
         return asyncio.run(run.all_of(sources, models))
 
 
@@ -100,7 +127,7 @@ def _enough(repository: Path, models: Mapping[str, Sequence[str]]) -> int:
     return SCENES_ON_GPU if any(one.engine in {"torch", "bls"} for one in served) else SCENES_ON_CPU
 
 
-def _pictures(options: ParityOptions, enough: int, tell: Tell) -> LabelledSet:
+def _pictures(options: ParityOptions, enough: int, tell: Tell, bars: Bars) -> LabelledSet:
     if options.scenes is not None and options.scenes < 1:
         raise CannotCompare(f"--scenes is {options.scenes}; it must be at least 1")
     if (options.images is None) != (options.labels is None):
@@ -110,7 +137,7 @@ def _pictures(options: ParityOptions, enough: int, tell: Tell) -> LabelledSet:
     else:
         count = options.scenes or enough
         tell(f"Drawing {count} labelled scenes")
-        pictures = parity_data.drawn(count, tell)
+        pictures = parity_data.drawn(count, bars)
     count = len(pictures.pictures)
     if any(not 1 <= batch <= count for batch in options.batches):
         raise CannotCompare(
@@ -146,15 +173,18 @@ class _Run:
     pictures: LabelledSet
     output: Path
     tell: Tell
+    bars: Bars
 
-    async def all_of(self, sources: Mapping[str, Source], models: Mapping[str, Sequence[str]]) -> int:
-        passed = []
+    async def all_of(
+        self, sources: Mapping[str, Source], models: Mapping[str, Sequence[str]]
+    ) -> list[Outcome]:
+        found = []
         async with TritonClient.at(self.triton.grpc_url) as client:
             for name, source in sources.items():
                 legacy = await self._legacy(name, source)
                 for model in models[name]:
-                    passed.append(await self._one(client, name, model, legacy))  # noqa: PERF401 - one by one
-        return 0 if all(passed) else 1
+                    found.append(await self._one(client, name, model, legacy))  # noqa: PERF401 - one by one
+        return found
 
     async def _legacy(self, name: str, source: Source) -> Legacy:
         engine = source.reference()
@@ -163,19 +193,19 @@ class _Run:
             f"{name}: legacy ({kind} on {engine.device}) looks at {len(self.pictures.pictures)} pictures"
         )
         side = InProcess(engine, source.spec)
-        return await ask_legacy(side, kind, str(engine.device), source.spec.labels, self.pictures, self.tell)
+        return await ask_legacy(side, kind, str(engine.device), source.spec.labels, self.pictures, self.bars)
 
-    async def _one(self, client: TritonClient, name: str, model: str, legacy: Legacy) -> bool:
+    async def _one(self, client: TritonClient, name: str, model: str, legacy: Legacy) -> Outcome:
         try:
             candidate = await self._candidate(client, name, model)
-            report = await examine(legacy, candidate, self.pictures, self.tell)
+            report = await examine(legacy, candidate, self.pictures, self.bars)
         except BackendError as error:  # a picture that is not answered is told of in the certificate
             self.tell(f"{model}: parity FAILED: {error}")
-            return False
+            return Outcome(model, problem=str(error))
         folder = self.output / candidate.subject.folder
         write(report, folder)
         self.tell(f"{verdict(report.certificate)}\n  {folder / PAGE}")
-        return report.certificate.passed
+        return Outcome(model, report.certificate, folder / PAGE)
 
     async def _candidate(self, client: TritonClient, name: str, model: str) -> Candidate:
         """What the server serves now, which need not be the newest version in the folder."""

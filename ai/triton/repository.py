@@ -18,8 +18,10 @@ import onnx
 
 from ai.core.errors import CrossfadeError
 from ai.engines.quantize import quantize
+from ai.terminal.progress import Bars, Progress, progress
 from ai.triton.building import tensorrt
 from ai.triton.building.source import Source
+from ai.triton.building.words import BUILD_ENGINES
 from ai.triton.stored import versions
 from ai.triton.stored.config import Batching, Kind, ModelPlan, config_text
 from ai.triton.stored.served import GRAPH, WEIGHTS, EngineName, Served
@@ -27,8 +29,6 @@ from ai.triton.stored.served import GRAPH, WEIGHTS, EngineName, Served
 SHIM = Path(__file__).parent / "model_repository" / "model.py"
 FINGERPRINT = "fingerprint"
 FORMAT = 1  # goes up when versions are written in another way
-ALSO = ("tensors", "raw", "tiers")
-BUILD_ENGINES = ("openvino", "onnxruntime", "torch", "tensorrt")
 
 CPU = Batching(max_batch=8, preferred=(4, 8), delay_us=0, queue_size=64)  # the cores are busy, not waiting
 GPU = Batching(max_batch=32, preferred=(4, 8, 16, 32), delay_us=1000, queue_size=256)
@@ -83,18 +83,27 @@ class _Model:
 
 
 def build(
-    repository: Path, sources: dict[str, Source], options: Options, tell: Callable[[str], None]
+    repository: Path,
+    sources: dict[str, Source],
+    options: Options,
+    tell: Callable[[str], None],
+    bars: Bars = progress,
 ) -> list[Built]:
     """Bring the repository up to date for these detectors; others in it are left alone."""
     repository.mkdir(parents=True, exist_ok=True)
+    planned = [(name, model) for name, source in sources.items() for model in _models(name, source, options)]
     built = []
-    with _alone(repository), _bench_in(repository) as bench:
-        workshop = _Workshop(repository, options, bench)
-        for name, source in sources.items():
-            for model in _models(name, source, options):
-                one = workshop.build(name, model)
-                tell(f"{one.model}: version {one.version} {'built' if one.changed else 'is up to date'}")
-                built.append(one)
+    what = f"build for {options.engine} {options.precision}"
+    with _alone(repository), _bench_in(repository) as bench, bars(what, len(planned), "models") as bar:
+        workshop = _Workshop(repository, options, bench, bar)
+        for name, model in planned:
+            one = workshop.build(name, model)
+            bar.say(
+                f"{one.model}: version {one.version} {'built' if one.changed else 'is up to date'}", to=tell
+            )
+            bar.advance()
+            built.append(one)
+        bar.note("")
     return built
 
 
@@ -174,18 +183,21 @@ def _sizes(batching: Batching) -> tuple[int, ...]:
 class _Workshop:
     """Builds models; a graph that several of them need is exported at most once, when first needed."""
 
-    def __init__(self, repository: Path, options: Options, bench: Path) -> None:
+    def __init__(self, repository: Path, options: Options, bench: Path, bar: Progress) -> None:
         self.repository = repository
         self.options = options
         self._bench = bench
+        self._bar = bar
 
     def build(self, detector: str, model: _Model) -> Built:
         folder = self.repository / model.plan.name
+        self._bar.note(f"{model.plan.name}: what changed?")
         fingerprint = _fingerprint(model, self.options)
         known = versions.numbers(folder)
         if known and _fingerprint_of(folder / str(known[-1])) == fingerprint:
             versions.settle(folder)
             return Built(detector, model.plan.name, known[-1], changed=False)
+        self._bar.note(f"{model.plan.name}: writing a new version")
         _write_aside(folder / "warmup" / model.plan.warm_up_file, model.plan.warm_up)
         number = versions.add(folder, lambda aside: self._fill(aside, model, fingerprint))
         versions.forget_old(folder)
@@ -209,10 +221,14 @@ class _Workshop:
         graph = self._bench / source.fingerprint / GRAPH
         if not graph.exists():
             graph.parent.mkdir(parents=True, exist_ok=True)
+            self._bar.note(f"{source.spec.name}: exporting its graph")
             source.write_onnx(graph)
             if self.options.precision == "int8":
-                quantize(graph, source.spec, self.options.calibration)
+                quantize(graph, source.spec, self.options.calibration, self._calibrated)
         return graph
+
+    def _calibrated(self, pictures: int) -> None:
+        self._bar.note(f"calibrating: {pictures:,} of {len(self.options.calibration):,} pictures")
 
     def _output_shape(self, source: Source) -> tuple[int, ...]:
         if source.spec.layout == "rows":

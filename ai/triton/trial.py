@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from ai.terminal.progress import Bars, progress
 from ai.triton import repository
 from ai.triton.building.source import Source
 from ai.triton.comparing import certificate
@@ -21,7 +22,13 @@ Tell = Callable[[str], None]
 
 
 def figure_of(
-    settings: EmbeddedSettings, name: str, source: Source, options: Options, max_loss: float, tell: Tell
+    settings: EmbeddedSettings,
+    name: str,
+    source: Source,
+    options: Options,
+    max_loss: float,
+    tell: Tell,
+    bars: Bars = progress,
 ) -> Certificate:
     """What parity says of this build; CannotBuild if mAP differs by more than `max_loss`."""
     settings.crossfade_var.mkdir(parents=True, exist_ok=True)
@@ -29,8 +36,8 @@ def figure_of(
         alone = settings.model_copy(
             update={"triton_repository": Path(folder) / "models", "crossfade_var": Path(folder)}
         )
-        repository.build(alone.triton_repository, {name: source}, options, tell)
-        run_parity(alone, {name: source}, ParityOptions(output=Path(folder) / "parity"), tell)
+        repository.build(alone.triton_repository, {name: source}, options, tell, bars)
+        run_parity(alone, {name: source}, ParityOptions(output=Path(folder) / "parity"), tell, bars)
         found = next((Path(folder) / "parity" / name).glob(f"*/{FILE}"), None)
         if found is None:
             raise CannotBuild(f"{name} in {options.precision} could not be compared: see above")

@@ -56,7 +56,7 @@ def outcome(settings, source, options) -> tuple[int, list[str], Certificate]:
 def labelled_folder(folder: Path) -> Path:
     """Six scenes as files, the last cut short, with labels as COCO writes them."""
     images, annotations = [], []
-    for index, picture in enumerate(drawn(6, print).pictures):
+    for index, picture in enumerate(drawn(6).pictures):
         encoded = picture.encoded if index < 5 else picture.encoded[:-2000]
         (folder / f"{index}.jpg").write_bytes(encoded)
         images.append({"id": index, "file_name": f"{index}.jpg"})

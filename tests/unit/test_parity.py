@@ -252,7 +252,7 @@ def test_the_hash_is_of_pictures_and_labels(tmp_path):
 
 
 def test_drawn_scenes_are_the_same_every_time_and_of_many_sizes():
-    first, again = parity_data.drawn(8, print), parity_data.drawn(8, print)
+    first, again = parity_data.drawn(8), parity_data.drawn(8)
     assert first.digest == again.digest
     sizes = {simplejpeg.decode_jpeg_header(picture.encoded)[:2] for picture in first.pictures}
     assert len(sizes) == 8
@@ -324,10 +324,10 @@ class Stand:
         graph = folder / f"{name}.onnx"
         source.write_onnx(graph)
         self.spec, self.engine = source.spec, OnnxRuntimeEngine(graph, threads=1)
-        self.pictures = parity_data.drawn(count, print)
+        self.pictures = parity_data.drawn(count)
         legacy = InProcess(source.reference(), source.spec)
         self.legacy: Legacy = asyncio.run(
-            ask_legacy(legacy, "torch", "cpu", source.spec.labels, self.pictures, print)
+            ask_legacy(legacy, "torch", "cpu", source.spec.labels, self.pictures)
         )
 
     def recorded(self, engine=None, spec=None, kind=Recorded):
@@ -337,9 +337,7 @@ class Stand:
         return kind(self.pictures, asyncio.run(side.ask(encoded, BATCHES[-1])))
 
     def examined(self, side, batches=BATCHES) -> Report:
-        return asyncio.run(
-            examine(self.legacy, Candidate(SUBJECT, "cpu", side, batches), self.pictures, print)
-        )
+        return asyncio.run(examine(self.legacy, Candidate(SUBJECT, "cpu", side, batches), self.pictures))
 
     def problems(self, side) -> str:
         return "\n".join(self.examined(side).certificate.problems)
@@ -430,11 +428,11 @@ def test_a_class_that_nobody_labelled_may_not_be_dropped_either(yolo26, untouche
         for one in yolo26.pictures.pictures
     )
     pictures = replace(yolo26.pictures, pictures=without)
-    legacy = asyncio.run(ask_legacy(untouched, "torch", "cpu", COCO_80, pictures, print))
+    legacy = asyncio.run(ask_legacy(untouched, "torch", "cpu", COCO_80, pictures))
     assert legacy.data.truth == "labels"
     assert "person" not in legacy.data.classes
     side = Faulty(untouched, lambda one: None if one.class_id == PERSON else one)
-    report = asyncio.run(examine(legacy, Candidate(SUBJECT, "cpu", side, (1,)), pictures, print))
+    report = asyncio.run(examine(legacy, Candidate(SUBJECT, "cpu", side, (1,)), pictures))
     assert report.certificate.problems[-1] == "at batch 1: never seen: person"
 
 
@@ -480,8 +478,8 @@ def test_a_picture_that_legacy_cannot_read_fails_too(yolo26):
     )
     pictures = replace(yolo26.pictures, pictures=(*yolo26.pictures.pictures[:7], broken))
     side = InProcess(yolo26.engine, yolo26.spec)
-    legacy = asyncio.run(ask_legacy(side, "torch", "cpu", yolo26.spec.labels, pictures, print))
-    report = asyncio.run(examine(legacy, Candidate(SUBJECT, "cpu", side, (4,)), pictures, print))
+    legacy = asyncio.run(ask_legacy(side, "torch", "cpu", yolo26.spec.labels, pictures))
+    report = asyncio.run(examine(legacy, Candidate(SUBJECT, "cpu", side, (4,)), pictures))
     assert "legacy left 1 of 8 pictures unanswered, the first: half:" in report.certificate.problems[0]
 
 
@@ -489,13 +487,13 @@ def test_without_labels_that_the_detector_knows_legacy_is_the_truth(yolo26):
     """And the certificate says so; a shift is found all the same."""
     own = replace(yolo26.spec, labels=tuple(f"part {index}" for index in range(80)))
     side = InProcess(yolo26.engine, own)
-    legacy = asyncio.run(ask_legacy(side, "torch", "cpu", own.labels, yolo26.pictures, print))
+    legacy = asyncio.run(ask_legacy(side, "torch", "cpu", own.labels, yolo26.pictures))
     assert legacy.data.truth == "reference"
     assert legacy.reference.map50_95 == pytest.approx(1.0)
     control = yolo26.recorded(spec=own)
     shifted = Faulty(control, lambda one: one._replace(x1=one.x1 + 1, x2=one.x2 + 1))
     for other, passes in ((control, True), (shifted, False)):
-        report = asyncio.run(examine(legacy, Candidate(SUBJECT, "cpu", other, (1,)), yolo26.pictures, print))
+        report = asyncio.run(examine(legacy, Candidate(SUBJECT, "cpu", other, (1,)), yolo26.pictures))
         assert report.certificate.passed == passes
         assert "what legacy is sure of" in page(report)
 
@@ -503,8 +501,8 @@ def test_without_labels_that_the_detector_knows_legacy_is_the_truth(yolo26):
 def test_two_sides_that_see_nothing_prove_nothing(yolo26):
     """No data is no pass."""
     blind = Recorded(yolo26.pictures, [seen()] * SCENES)
-    legacy = asyncio.run(ask_legacy(blind, "torch", "cpu", COCO_80, yolo26.pictures, print))
-    report = asyncio.run(examine(legacy, Candidate(SUBJECT, "cpu", blind, (1,)), yolo26.pictures, print))
+    legacy = asyncio.run(ask_legacy(blind, "torch", "cpu", COCO_80, yolo26.pictures))
+    report = asyncio.run(examine(legacy, Candidate(SUBJECT, "cpu", blind, (1,)), yolo26.pictures))
     assert not report.certificate.passed
     assert "only 0 objects" in report.certificate.problems[0]
 

@@ -13,7 +13,8 @@ from ai.engines.openvino_engine import OpenVinoEngine
 from ai.engines.quantize import CannotCalibrate, pictures_in
 from ai.triton.building import tensorrt
 from ai.triton.building.catalogue import built_in
-from ai.triton.repository import ALSO, BUILD_ENGINES, CannotBuild, Options, build
+from ai.triton.building.words import ALSO, BUILD_ENGINES
+from ai.triton.repository import CannotBuild, Options, build
 from ai.triton.stored import versions
 from ai.triton.stored.config import DETECTOR, read_config
 from ai.triton.stored.served import NotServable, Served

@@ -22,6 +22,7 @@ from ai.core.header import read_header
 from ai.core.labels import COCO_80, canonical
 from ai.demo.scenes import draw_scene
 from ai.demo.scoring import Truth
+from ai.terminal.progress import Bars, progress
 
 # Landscape, portrait and square; wider and taller than a network's input, and smaller; odd numbers of pixels.
 SIZES = ((640, 360), (960, 540), (1280, 720), (640, 480), (405, 720), (1001, 667), (500, 500), (333, 251))
@@ -79,13 +80,13 @@ def truth_of(detections: Detections) -> Truth:
     return Truth(boxes, np.array([one.class_id for one in sure], np.int64))
 
 
-def drawn(count: int, tell: Tell) -> LabelledSet:
+def drawn(count: int, bars: Bars = progress) -> LabelledSet:
     """Scenes that no training saw, of places, figures and weather that no training saw."""
     pictures = []
-    for picture in _all_drawn(count):
-        pictures.append(picture)
-        if len(pictures) % 100 == 0:
-            tell(f"{len(pictures)} of {count} scenes drawn")
+    with bars("drawing", count, "scenes") as bar:
+        for picture in _all_drawn(count):
+            pictures.append(picture)
+            bar.advance()
     return LabelledSet("drawn scenes, held out from training", tuple(pictures), COCO_80)
 
 

@@ -12,18 +12,18 @@ from pycocotools.coco import COCO
 from ai.core.detections import Detections
 from ai.core.matching import Comparison, compare
 from ai.demo.scoring import Scores, Truth, coco_of, found_in, score
+from ai.terminal.progress import Bars, progress
 from ai.triton.comparing import parity_about
 from ai.triton.comparing.agreement import THRESHOLD, summary
 from ai.triton.comparing.certificate import Certificate, Data, Level, Reference, Subject
 from ai.triton.comparing.certificate import Truth as TruthKind
-from ai.triton.comparing.parity_data import LabelledSet, Picture, Tell, truth_of
+from ai.triton.comparing.parity_data import LabelledSet, Picture, truth_of
 from ai.triton.comparing.parity_sides import Answer, Side, Unanswered
 
 # Under this mAP the weights do not know the labelled classes, and two sides that both find nothing would agree.
 KNOWS_ITS_LABELS = 0.1
 WORST, ORDINARY = 8, 4  # pictures on the page
 AT_ONCE = 4  # times the batch size: so many pictures are asked for before the next look at what came
-TOLD_EVERY = 100
 MAX_RUNS = 3  # of one batch size, until the server has made a batch of it
 
 
@@ -61,10 +61,15 @@ class Report:
 
 
 async def ask_legacy(
-    side: Side, engine: str, device: str, labels: tuple[str, ...], pictures: LabelledSet, tell: Tell
+    side: Side,
+    engine: str,
+    device: str,
+    labels: tuple[str, ...],
+    pictures: LabelledSet,
+    bars: Bars = progress,
 ) -> Legacy:
     """`labels` are the detector's own."""
-    answers = await _ask_all(side, pictures, 1, tell)
+    answers = await _ask_all("legacy", side, pictures, 1, bars)
     kind, truths = _truth(answers, pictures.truths_for(labels), labels)
     truth = coco_of(truths, labels)
     scores = _score(truth, answers)
@@ -85,12 +90,14 @@ def _truth(
     return "reference", [truth_of(_seen(answer)) for answer in answers]
 
 
-async def examine(legacy: Legacy, candidate: Candidate, pictures: LabelledSet, tell: Tell) -> Report:
+async def examine(
+    legacy: Legacy, candidate: Candidate, pictures: LabelledSet, bars: Bars = progress
+) -> Report:
     began = time.monotonic()
     levels: list[Level] = []
     examples: dict[int, Example] = {}
     for batch in candidate.batches:
-        answers, sizes = await _ask_in_batches(candidate.side, pictures, batch, tell)
+        answers, sizes = await _ask_in_batches(candidate, pictures, batch, bars)
         comparisons = _compared(legacy.answers, answers)
         levels.append(_level(batch, sizes, legacy.truth, answers, list(comparisons.values()), pictures))
         for index, comparison in comparisons.items():
@@ -111,12 +118,13 @@ async def examine(legacy: Legacy, candidate: Candidate, pictures: LabelledSet, t
 
 
 async def _ask_in_batches(
-    side: Side, pictures: LabelledSet, batch: int, tell: Tell
+    candidate: Candidate, pictures: LabelledSet, batch: int, bars: Bars
 ) -> tuple[list[Answer], dict[int, int]]:
     """The answers, and how many batches of each size were run for them."""
+    side, what = candidate.side, f"{candidate.subject.model}, batch {batch}"
     for _ in range(MAX_RUNS):
         before = await side.batches()
-        answers = await _ask_all(side, pictures, batch, tell)
+        answers = await _ask_all(what, side, pictures, batch, bars)
         after = await side.batches()
         sizes = {size: new for size in sorted(after) if (new := after[size] - before.get(size, 0)) > 0}
         if batch in sizes:
@@ -124,19 +132,19 @@ async def _ask_in_batches(
     return answers, sizes
 
 
-async def _ask_all(side: Side, pictures: LabelledSet, together: int, tell: Tell) -> list[Answer]:
+async def _ask_all(what: str, side: Side, pictures: LabelledSet, together: int, bars: Bars) -> list[Answer]:
     """One answer for each picture. A side that has stopped answering is not asked for all the others too."""
     encoded = [picture.encoded for picture in pictures.pictures]
     answers: list[Answer] = []
     step = max(8, AT_ONCE * together)
-    for first in range(0, len(encoded), step):
-        part = await side.ask(encoded[first : first + step], together)
-        answers += part
-        if all(isinstance(answer, Unanswered) for answer in part):
-            left = len(encoded) - len(answers)
-            return answers + [Unanswered("not asked: the side had stopped answering")] * left
-        if len(answers) // TOLD_EVERY > first // TOLD_EVERY:
-            tell(f"  {len(answers)} of {len(encoded)} pictures, batch {together}")
+    with bars(what, len(encoded), "pictures") as bar:
+        for first in range(0, len(encoded), step):
+            part = await side.ask(encoded[first : first + step], together)
+            answers += part
+            if all(isinstance(answer, Unanswered) for answer in part):
+                left = len(encoded) - len(answers)
+                return answers + [Unanswered("not asked: the side had stopped answering")] * left
+            bar.advance(len(part))
     return answers
 
 

@@ -1,0 +1,44 @@
+"""The parser of every command: what it does not know gets a suggestion, and help keeps its lines."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+_CLOSE = 0.6  # of the letters; `statsu` is near `status`, `frob` near nothing
+
+
+def like(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'status'?`, or nothing where nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=_CLOSE)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class Words(argparse.ArgumentParser):
+    """Its subcommands are of this class too, as argparse arranges it."""
+
+    def __init__(self, **named: Any) -> None:
+        named.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**named)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """What is left over is told by the command that it was given to, which knows its own options."""
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}{self._like_an_option(left)}")
+        return found, left
+
+    def error(self, message: str) -> NoReturn:
+        """Argparse's own words of a choice name the argument and all the choices; the near one comes after."""
+        if chosen := re.search(r"invalid choice: '([^']*)'", message):
+            message += like(chosen[1], re.findall(r"'([^']*)'", message[chosen.end() :]))
+        super().error(message)
+
+    def _like_an_option(self, left: Sequence[str]) -> str:
+        options = [name for name in self._option_string_actions if name.startswith("--")]
+        return next((like(word.split("=")[0], options) for word in left if word.startswith("-")), "")
