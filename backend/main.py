@@ -35,9 +35,10 @@ from backend.rollout.control import Rollout
 from backend.rollout.flags import Flags
 from backend.services.admission import Admission
 from backend.services.breaker import Breaker, BreakerPolicy
-from backend.services.detector_client import DetectorClient, Lanes, Offering, Policy, Seen, nothing_offered
-from backend.services.lanes import Crowd, Lane
+from backend.services.detector_client import DetectorClient, Offering, Seen, nothing_offered
+from backend.services.lanes import Crowd, Lane, Lanes
 from backend.services.pace import Pace
+from backend.services.policy import Policy
 from backend.services.probe import Prober
 from backend.services.request import Begun, untraced
 from backend.services.retry import RetryBudget
@@ -133,13 +134,9 @@ async def _composed(settings: Settings, transports: Transports | None, stack: As
 
 
 def _compared(
-    settings: Settings,
-    sides: Transports,
-    rollout: Rollout,
-    observe: Observer,
-    tracing: Untraced,
+    settings: Settings, sides: Transports, rollout: Rollout, observe: Observer, tracing: Untraced,
     stack: AsyncExitStack,
-) -> tuple[DetectorClient, Prober]:
+) -> tuple[DetectorClient, Prober]:  # fmt: skip
     """The client, with the comparisons of what it was asked."""
 
     def is_available(detector: str, side: Side) -> bool:
@@ -147,19 +144,8 @@ def _compared(
 
     judge = PairJudge.of(rollout, settings, _thresholds(settings))
     stack.callback(judge.close)
-    shadow = Shadow(
-        tracing.twin(Twin(sides, settings.shadow_timeout_s)),
-        is_available,
-        rollout.flags.may_compare,
-        judge,
-        observe,
-        ShadowLimits(
-            settings.shadow_queue,
-            settings.shadow_queue_bytes,
-            settings.shadow_concurrency,
-            settings.shadow_timeout_s,
-        ),
-    )
+    twin = tracing.twin(Twin(sides, settings.shadow_timeout_s))
+    shadow = Shadow(twin, is_available, rollout.flags.may_compare, judge, observe, _shadow_limits(settings))
     client, prober = compose_client(
         settings,
         tracing.sides(sides),
@@ -174,6 +160,12 @@ def _compared(
     _start(stack, shadow.run())
     stack.push_async_callback(shadow.close)
     return client, prober
+
+
+def _shadow_limits(settings: Settings) -> ShadowLimits:
+    return ShadowLimits(
+        settings.shadow_queue, settings.shadow_queue_bytes, settings.shadow_concurrency, settings.shadow_timeout_s
+    )  # fmt: skip
 
 
 def _start(stack: AsyncExitStack, *works: Coroutine[Any, Any, None]) -> None:

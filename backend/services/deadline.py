@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 Clock = Callable[[], float]
 
+NO_TIME_S = 0.001  # too little to ask anybody: timers may fire that much early
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:

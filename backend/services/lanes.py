@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -221,3 +221,7 @@ class Lane:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # looked at, or asyncio complains of one whose caller is gone
+
+
+Lanes = Mapping[tuple[str, Side], Lane]
+"""By detector and side."""

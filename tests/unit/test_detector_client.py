@@ -774,7 +774,7 @@ def test_an_answer_comes_from_the_first_side_that_gives_one(triton, legacy, firs
 
     async def run() -> str | None:
         made = heart(script(legacy), script(triton), fraction=float(first == TRITON), fallback=fallback)
-        made.client._chance = lambda: 0.0
+        made.client._asking._chance = lambda: 0.0
         try:
             return (await made.ask()).backend
         except NotServed:
