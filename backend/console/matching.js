@@ -74,7 +74,7 @@ function sentence(found) {
 }
 
 function difference({ kind, legacy, triton }) {
-  if (kind === "swapped") return `legacy"s ${legacy.label} is Triton"s ${triton.label}`;
+  if (kind === "swapped") return `legacy's ${legacy.label} is Triton's ${triton.label}`;
   if (kind === "misplaced") return `a ${legacy.label} stands in another place`;
   if (kind === "duplicate") return `${legacy ? "legacy" : "Triton"} marks a ${(legacy ?? triton).label} twice`;
   return legacy ? `only legacy sees a ${legacy.label}` : `only Triton sees a ${triton.label}`;

@@ -120,7 +120,7 @@ function plotsOf() {
     name: NAMES[which], side: which, pick: (point) => side(which)(point)[key], ...more(side(which)),
   }));
   const band = (of) => ({ low: (point) => of(point).p50_s, high: (point) => of(point).p99_s });
-  const perSecond = (value) => (value === null ? UNKNOWN : `${figures(value)}/s`);
+  const perSecond = (value) => (value === null ? UNKNOWN : `${rate(value)}/s`);
   const failing = [...lines("errors_per_s"), { name: "fallbacks", side: "other", pick: (point) => point.fallbacks_per_s }];
   return [
     linePlot("Requests served", lines("requests_per_s"), perSecond),
@@ -133,11 +133,11 @@ function plotsOf() {
 // --- the table ----------------------------------------------------------------------------------------------
 
 const ROWS = [
-  ["Requests/s", (one) => figures(one.requests_per_s)],
+  ["Requests/s", (one) => rate(one.requests_per_s)],
   ["p50", (one) => milliseconds(one.p50_s)],
   ["p95", (one) => milliseconds(one.p95_s)],
   ["p99", (one) => milliseconds(one.p99_s)],
-  ["Failed calls/s", (one) => figures(one.errors_per_s)],
+  ["Failed calls/s", (one) => rate(one.errors_per_s)],
   ["Breaker", (one) => breakerMark(one.breaker)],
   ["Ready", (one) => readyMark(one.ready)],
   ["In flight, all detectors", (one) => count(one.in_flight)],
@@ -218,7 +218,12 @@ function listed(counts, words) {
 }
 
 function times(number) {
-  return number === 1 ? "once" : `${number ? count(number) : "no"} times`;
+  return { 0: "never", 1: "once" }[number] ?? `${count(number)} times`;
+}
+
+/** Two figures are as much as a rate over some seconds is worth. */
+function rate(value) {
+  return value === null ? UNKNOWN : figures(value >= 100 ? Math.round(value) : Number(value.toPrecision(2)));
 }
 
 // --- another moment than now ------------------------------------------------------------------------------------
@@ -249,7 +254,7 @@ function walked(event, view, choose) {
 function spoken(point, isNow) {
   const told = SIDES.map((side) => {
     const one = point.sides[side];
-    return `${NAMES[side]} ${figures(one.requests_per_s)} requests a second, p95 ${milliseconds(one.p95_s)}, breaker ${BREAKER_WORD[one.breaker] ?? UNKNOWN}`;
+    return `${NAMES[side]} ${rate(one.requests_per_s)} requests a second, p95 ${milliseconds(one.p95_s)}, breaker ${BREAKER_WORD[one.breaker] ?? UNKNOWN}`;
   });
   return `${isNow ? "now" : ago(point.at)}: ${told.join("; ")}`;
 }
