@@ -4,7 +4,7 @@
     ├── BackendError            one side failed (ai.core.errors draws its kinds); never reaches a caller
     └── NotServed               the request ends without detections              HTTP
         ├── UnknownDetector         no such detector is served here               422
-        ├── AllRefused              every side that was asked refuses the picture 422
+        ├── AllRefused              legacy refuses the picture, or all asked do   422
         ├── TooBusy                 those that work have no place left            503, Retry-After
         ├── NoSide                  no side that may be asked can serve           503, Retry-After
         ├── TooLate                 the deadline passed first                     504

@@ -66,13 +66,22 @@ class Story:
                 "No side may be asked: Triton is switched off here, and so are the legacy services."
             )
         asked = ", ".join(f"{failure.side}: {failure.reason}" for failure in self.failures)
-        if all(isinstance(failure.error, Refused) for failure in self.failures):
-            return AllRefused(f"The picture is refused: {self.failures[-1].error}")
+        if (refusal := self._refusal()) is not None:
+            return AllRefused(f"The picture is refused: {refusal.error}")
         if late:
             return TooLate(f"The deadline passed before there was an answer ({asked}).")
         if any(failure.reason in BUSY for failure in self.failures):
             return TooBusy(f"Too much is asked at the moment ({asked}).", retry_after_s)
         return NoSide(f"No side can serve at the moment ({asked}).", retry_after_s)
+
+    def _refusal(self) -> Failure | None:
+        """Of the picture itself, which no second try would mend, whatever kept another side from looking at it.
+
+        Legacy's is one. Triton's alone is not, where legacy gave no answer: a wrong name of an input looks the same.
+        """
+        refusals = [failure for failure in self.failures if isinstance(failure.error, Refused)]
+        by_legacy = next((failure for failure in refusals if failure.side == LEGACY), None)
+        return by_legacy or (refusals[-1] if len(refusals) == len(self.failures) else None)
 
     def offer(self, request: Request, outcome: Outcome) -> Offer | None:
         """To be compared, now that it has ended; None for a caller's own error, and where nobody was asked.

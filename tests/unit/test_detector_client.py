@@ -202,6 +202,45 @@ async def test_a_picture_that_one_refuses_while_the_other_is_down_is_not_called_
         await heart(triton=failing(Refused), legacy=failing(ServerError)).ask()
 
 
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {Refused}, key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("first", [LEGACY, TRITON])
+async def test_a_picture_that_legacy_looked_at_and_refuses_is_a_mistake_whatever_triton_says(first, kind):
+    """A caller told to come back would come back with the same picture."""
+    made = heart(
+        failing(Refused), failing(kind), fraction=float(first == TRITON), fallback="both", **NO_RETRY
+    )
+    with pytest.raises(AllRefused, match="planned"):
+        await made.ask()
+    assert made.told(RequestEnded)[0].outcome == "refused"
+
+
+@pytest.mark.parametrize("first", [LEGACY, TRITON])
+async def test_so_it_is_where_triton_had_no_place_to_look_at_it(first):
+    hang = Hang()
+    made = heart(
+        failing(Refused), FakeTransport().always(hang), fraction=float(first == TRITON), fallback="both",
+        triton_max_in_flight=1,
+    )  # fmt: skip
+    filling = asyncio.create_task(made.ask(force=TRITON))
+    await asyncio.sleep(0.02)
+    with pytest.raises(AllRefused):
+        await made.ask()
+    assert [one.backend for one in made.told(Shed)] == [TRITON]
+    hang.release()
+    await filling
+
+
+async def test_what_triton_refuses_while_legacy_has_no_place_may_be_a_fault_of_ours_and_is_busy():
+    hang = Hang()
+    made = heart(FakeTransport().always(hang), failing(Refused), legacy_max_in_flight=1)
+    filling = asyncio.create_task(made.ask(force=LEGACY))
+    await asyncio.sleep(0.02)
+    with pytest.raises(TooBusy):
+        await made.ask()
+    hang.release()
+    await filling
+
+
 async def test_a_hung_triton_leaves_legacy_its_share_of_the_deadline():
     made = heart(triton=FakeTransport().always(Hang()), abandoned_attempt_s=0.05)
     served = await made.ask(deadline=Deadline.after(1.0))
