@@ -22,7 +22,7 @@ from backend.stack.backend_api import BackendApi, NotAnswered
 from backend.stack.plan import is_local
 from backend.stack.signals import asked_to_end
 
-_ONCE_S = 2.0  # between the two looks that a figure per second takes
+BETWEEN_S = 2.0  # two looks: a figure per second is their difference
 
 _MORE = """\
   crossfade mqtt --broker mqtt://crossfade@homeassistant.local     the password: MQTT_PASSWORD_FILE=…
@@ -119,6 +119,6 @@ def _publish(
 def _once(publisher: Publisher, send: Send, first: Look) -> None:
     """What is said of the second look; the first is what its counters are compared with."""
     publisher.once(nowhere, first)
-    time.sleep(_ONCE_S)
+    time.sleep(BETWEEN_S)
     publisher.hear()
     publisher.once(send)

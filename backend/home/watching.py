@@ -21,15 +21,18 @@ _STRANGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 class Watching:
-    def __init__(self, api: BackendApi, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, api: BackendApi, clock: Callable[[], float] = time.monotonic, patience_s: float = LOOK_TIMEOUT_S
+    ) -> None:
         self._api = api
+        self._patience_s = patience_s
         self._clock = clock
 
     def look(self) -> Look:
         """A connection of its own each time: of several workers, not always the same one is asked."""
         at_s = self._clock()
         try:
-            with client(LOOK_TIMEOUT_S) as http:
+            with client(self._patience_s) as http:
                 return self._looked(http, at_s)
         except httpx.HTTPStatusError as error:
             words = f"{self._api.url}{READY} answers {error.response.status_code}"
