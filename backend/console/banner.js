@@ -31,13 +31,18 @@ export function takeBack(id) {
 
 /** What went wrong with something that was asked for, in the backend's own words. */
 export function sayFailed(what, error, action = null) {
-  say({ kind: "error", text: `${what}: ${sentence(error.message)}`, action, id: what });
+  say({ kind: "error", text: `${what}: ${stopped(error.message)}`, action, id: what });
 }
 
 /** With a capital and a full stop, as a sentence among sentences. */
 export function sentence(text) {
+  const whole = stopped(text);
+  return whole && whole[0].toUpperCase() + whole.slice(1);
+}
+
+function stopped(text) {
   const trimmed = String(text).trim();
-  return trimmed && trimmed[0].toUpperCase() + trimmed.slice(1) + (/[.!?]$/.test(trimmed) ? "" : ".");
+  return trimmed && trimmed + (/[.!?]$/.test(trimmed) ? "" : ".");
 }
 
 /** Shows the line's state at the top, and what stands in the way: a lost line, a stale store. */
@@ -64,6 +69,8 @@ function showLine() {
 
 function showStale() {
   const standing = $("#standing-store");
+  $("#line").dataset.store = state.rollout?.stale ? "stale" : "read";
+  tick();
   if (!state.rollout?.stale) return replace(standing);
   if (standing.childElementCount) return standing;
   return replace(standing, el("div", { class: "banner warning" }, el("p", {},
@@ -74,13 +81,13 @@ function showStale() {
 
 function showWho() {
   const { me } = state;
-  write($("#who"), me ? `${me.name}, ${me.role}` : "");
+  write($("#who"), me ? [...new Set([me.name, me.role])].join(", ") : "");
   const looksOnly = me && me.role !== "admin";
   replace($("#standing-rights"), looksOnly && el("div", { class: "banner info" },
     el("p", { text: `Your key (${me.name}, ${me.role}) may look, not change.` })));
 }
 
 function tick() {
-  write($("#line-words"), state.line === "lost"
-    ? `lost ${ago(state.lostSince / 1000)}, trying again` : LINE_WORDS[state.line]);
+  const words = state.line === "live" && state.rollout?.stale ? "live, but the store is away" : LINE_WORDS[state.line];
+  write($("#line-words"), words ?? `lost ${ago(state.lostSince / 1000)}, trying again`);
 }

@@ -23,9 +23,9 @@ export async function askAboutConflict({ since, wanted }) {
       el("p", { class: "soft", text: "A roll back takes everything off Triton at once, whatever anybody changed." }),
     ],
     actions: [
-      { label: "Apply mine on top", value: "mine", kind: "primary" },
-      { label: "Keep theirs", value: "theirs" },
       { label: "Roll back everything now", value: "roll back", kind: "danger" },
+      { label: "Keep theirs", value: "theirs" }, // has the focus: whoever hits Enter unread changes nothing
+      { label: "Apply mine on top", value: "mine", kind: "primary" },
     ],
   })) ?? "theirs";
 }

@@ -4,10 +4,13 @@ import { bullets } from "./dialog.js";
 import { el, replace, svg, write } from "./dom.js";
 import { count, duration, percent, UNKNOWN } from "./words.js";
 
-const SIZE = { width: 480, height: 150, left: 46, right: 12, top: 10, bottom: 26 };
+const SIZE = { height: 150, left: 58, right: 8, top: 10, bottom: 24 };
+const USUAL_WIDTH = 480;
 const QUESTIONS = {
   disagreement: "Disagreement", errors: "Errors", latency: "Slower than legacy was", fresh: "Slower than legacy now",
 };
+
+const HEADS = ["Question", "Samples", "Rate", "Allowed", "Answer"];
 
 /** `{element, show(ramp, look)}` of one detector. */
 export function evidenceOf(detector) {
@@ -23,7 +26,7 @@ export function evidenceOf(detector) {
     write(fault, look.fault ? `What is wrong: ${look.fault}` : "");
     showWaits(waits, look);
     const asked = look.answers.find((one) => one.question === "disagreement");
-    replace(plot, asked ? [agreementWords(asked), drawn(look.trail, asked)] : null);
+    replace(plot, asked ? [agreementWords(asked), drawn(look.trail, asked, plot.clientWidth || USUAL_WIDTH)] : null);
     replace(rows, look.answers.map(row));
     rows.parentElement.hidden = !look.answers.length;
   };
@@ -42,57 +45,56 @@ function showWaits(waits, look) {
 // --- the agreement, drawn --------------------------------------------------------------------------------
 
 function agreementWords(asked) {
-  const known = asked.rate !== null;
-  const surely = asked.low !== null && asked.high !== null ? ` (surely ${share(1 - asked.high)} to ${share(1 - asked.low)})` : "";
+  const surely = asked.low !== null && asked.high !== null ? `surely ${share(1 - asked.high)} to ${share(1 - asked.low)}; ` : "";
   return el("p", { class: "agreement" },
-    el("strong", { class: "big", text: known ? share(1 - asked.rate) : UNKNOWN }), el("span", { text: ` agreement${surely}` }),
-    el("span", { class: "soft", text: `, at least ${share(1 - asked.bound)} is asked` }));
+    el("strong", { class: "big", text: asked.rate === null ? UNKNOWN : share(1 - asked.rate) }), " agreement ",
+    el("span", { class: "soft small", text: `${surely}at least ${share(1 - asked.bound)} is asked` }));
 }
 
 /** A share near 1 keeps the figures that tell it from 1; noise of legacy may carry it past the ends. */
 function share(value) {
-  const near = Math.max(0, Math.min(1, value));
-  return `${(100 * near).toFixed(near > 0.99 && near < 1 ? 2 : 1).replace(/\.0+$/, "")} %`;
+  return `${Number((100 * Math.max(0, Math.min(1, value))).toFixed(value > 0.99 ? 2 : 1))} %`;
 }
 
-/** The band as an area, the rate as a line, what is asked as a dashed one: agreement over samples. */
-export function drawn(trail, { bound, rate }) {
+/** The band as an area, the rate as a line, what is asked as a dashed one: agreement over samples, in real pixels. */
+export function drawn(trail, { bound, rate }, width) {
   if (trail.length < 2) return null;
   const points = trail.map((one) => ({ samples: one.samples, at: 1 - one.rate, low: 1 - one.high, high: 1 - one.low }));
-  const floor = Math.max(0, Math.min(1 - 3 * bound, ...points.slice(-Math.ceil(points.length / 2)).map((one) => one.low)));
-  const x = scale(0, points.at(-1).samples, SIZE.left, SIZE.width - SIZE.right);
+  const samples = points.at(-1).samples;
+  const floor = floorOf(points, bound);
+  const x = scale(0, samples, SIZE.left, width - SIZE.right);
   const y = scale(floor, 1, SIZE.height - SIZE.bottom, SIZE.top);
   const line = (name, some) => some.map((one) => `${x(one.samples)},${y(one[name])}`).join(" ");
-  return svg("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, role: "img", class: "plot",
-    "aria-label": `Agreement over ${count(points.at(-1).samples)} samples: ${share(1 - (rate ?? 0))} now` },
-  axes(x, y, floor, points.at(-1).samples),
+  return svg("svg", { viewBox: `0 0 ${width} ${SIZE.height}`, height: SIZE.height, role: "img", class: "plot",
+    "aria-label": `Agreement over ${count(samples)} samples: ${share(1 - (rate ?? 0))} now` },
   svg("polygon", { class: "band", points: `${line("high", points)} ${line("low", [...points].reverse())}` }),
+  height(1, y, width, "grid"), height(floor, y, width, "grid"), height(1 - bound, y, width, "bound"),
   svg("polyline", { class: "rate", points: line("at", points) }),
-  svg("line", { class: "bound", x1: SIZE.left, x2: SIZE.width - SIZE.right, y1: y(1 - bound), y2: y(1 - bound) }),
-  svg("text", { class: "label", x: SIZE.width - SIZE.right, y: y(1 - bound) + 14, "text-anchor": "end" }, "asked"));
+  svg("text", { class: "label", x: SIZE.left, y: SIZE.height - 6 }, "0"),
+  svg("text", { class: "label", x: x(samples), y: SIZE.height - 6, "text-anchor": "end" }, `${count(samples)} samples`));
 }
 
-function axes(x, y, floor, samples) {
-  const heights = [floor, (1 + floor) / 2, 1];
-  return [
-    heights.map((at) => svg("line", { class: "grid", x1: SIZE.left, x2: SIZE.width - SIZE.right, y1: y(at), y2: y(at) })),
-    heights.map((at) => svg("text", { class: "label", x: SIZE.left - 6, y: y(at) + 4, "text-anchor": "end" }, share(at))),
-    svg("text", { class: "label", x: SIZE.left, y: SIZE.height - 6 }, "0"),
-    svg("text", { class: "label", x: x(samples), y: SIZE.height - 6, "text-anchor": "end" }, `${count(samples)} samples`),
-  ];
+/** Low enough for what is asked and for the band of late; what it was at first would flatten the rest. */
+function floorOf(points, bound) {
+  const late = points.slice(-Math.ceil(points.length / 2)).map((one) => one.low);
+  return Math.max(0, Math.floor(1000 * Math.min(1 - 3 * bound, ...late)) / 1000);
+}
+
+function height(at, y, width, name) {
+  return svg("g", {}, svg("line", { class: name, x1: SIZE.left, x2: width - SIZE.right, y1: y(at), y2: y(at) }),
+    svg("text", { class: "label", x: SIZE.left - 6, y: y(at) + 4, "text-anchor": "end" }, share(at)));
 }
 
 function scale(from, to, start, end) {
   const span = to - from || 1;
-  return (value) => (start + (Math.max(from, Math.min(to, value)) - from) / span * (end - start)).toFixed(1);
+  return (value) => Math.round(10 * (start + (Math.max(from, Math.min(to, value)) - from) / span * (end - start))) / 10;
 }
 
 // --- the questions ---------------------------------------------------------------------------------------
 
 function table(detector, rows) {
-  const heads = ["Question", "Samples", "Rate", "Allowed", "Answer"];
-  return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Questions about ${detector}` },
-    el("table", { class: "questions" }, el("thead", {}, el("tr", {}, heads.map((text) => el("th", { scope: "col", text })))), rows));
+  return el("table", { class: "questions", "aria-label": `Questions about ${detector}` },
+    el("thead", {}, el("tr", {}, HEADS.map((text) => el("th", { scope: "col", text })))), rows);
 }
 
 function row(answer) {
@@ -101,9 +103,9 @@ function row(answer) {
   const [words, kind] = verdict(answer, asked);
   return el("tr", {},
     el("th", { scope: "row", text: QUESTIONS[answer.question] ?? answer.question }),
-    el("td", { text: `${count(asked)}${of}` }),
-    el("td", {}, asked ? percent(answer.rate ?? undefined) : UNKNOWN, el("span", { class: "soft small band-words", text: bandWords(answer) })),
-    el("td", { text: percent(answer.bound) }),
+    el("td", { "data-head": HEADS[1], text: `${count(asked)}${of}` }),
+    el("td", { "data-head": HEADS[2] }, asked ? percent(answer.rate ?? undefined) : UNKNOWN, el("span", { class: "soft small band-words", text: bandWords(answer) })),
+    el("td", { "data-head": HEADS[3], text: percent(answer.bound) }),
     el("td", { class: kind, text: words }));
 }
 

@@ -43,7 +43,7 @@ function detectorRow(name) {
   const now = el("span", { class: "now", "data-live": true });
   const follow = el("button", { type: "button", class: "quiet", text: "Follow all", "aria-label": `Follow all: ${name}`,
     on: { click: () => moved(withOwn(draft, name, FOLLOW, seenNow())) } });
-  const element = el("div", { class: "detector" },
+  const element = el("div", { class: "own-share" },
     el("p", { class: "name" }, el("strong", { text: name }), chip, follow, now), fader.element);
   return { element, fader, chip, now, follow };
 }

@@ -1,7 +1,7 @@
 /** Puts the page together: who is it, what may they see, and which part shows what. A part that fails fails alone. */
 
 import { call, forgetKey, key, Lost, Problem, setKey, takeKeyFromLink } from "./api.js";
-import { mountBanner, say } from "./banner.js";
+import { mountBanner, say, sentence } from "./banner.js";
 import { $, el, replace } from "./dom.js";
 import { listen } from "./events.js";
 import { addTraffic, setLine, setLook, setMe, setRollout, state } from "./store.js";
@@ -19,6 +19,7 @@ let line = null;
 
 async function begin() {
   $("#gate").hidden = true;
+  $("#line").hidden = !key();
   if (!key()) return askForKey("The key that the backend made lies in var/admin-key.");
   try {
     setMe((await call("GET", "/api/me")).data);
@@ -36,7 +37,7 @@ async function begin() {
 function notLetIn(error) {
   if (error instanceof Problem && [401, 403].includes(error.status)) {
     forgetKey();
-    return askForKey(`${error.detail}.`);
+    return askForKey(sentence(error.detail));
   }
   setLine("lost", error.message);
   if (!(error instanceof Lost)) say({ kind: "error", text: error.message, id: "begin" });
@@ -72,6 +73,10 @@ async function mountParts() {
 }
 
 function askForKey(why) {
+  line?.stop();
+  setLine("connecting");
+  setMe(null);
+  $("#line").hidden = true;
   $("main").hidden = true;
   $("#gate").hidden = false;
   $("#gate-why").textContent = why;

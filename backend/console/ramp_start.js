@@ -3,11 +3,13 @@
 import { ask, reasonField } from "./dialog.js";
 import { el } from "./dom.js";
 
+const NONE = "none";
+
 /** The wishes of somebody who starts a ramp, or null; `before` is a draft that was refused. */
 export async function askStart(detector, before = {}) {
   const fields = {
-    steps: shareField("Steps, in per cent", "10, 25, 50, 75, 100", before.steps),
-    gates: shareField("Steps that ask first", "none", before.gates),
+    steps: shareField("Steps, in per cent", "as the backend is set, such as 10, 25, 50, 75, 100", before.steps),
+    gates: shareField("Steps that ask first, in per cent", "as the backend is set; none, or such as 75", before.gates),
     dry: checkbox("Dry run: decide and tell, move nothing", before.dry_run),
     force: checkbox("Force: without certificate and headroom; needs a reason", before.force),
   };
@@ -39,8 +41,9 @@ function wishes({ steps, gates, dry, force }, reason) {
   };
 }
 
-/** "10, 25" as [0.1, 0.25]; null for nothing. */
+/** "10, 25" as [0.1, 0.25], "none" as an empty list; null for nothing. */
 export function sharesOf(text, name) {
+  if (text.trim() === NONE) return [];
   const words = text.split(/[\s,;%]+/).filter(Boolean);
   if (!words.length) return null;
   const numbers = words.map(Number);

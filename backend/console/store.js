@@ -70,7 +70,7 @@ export function addTraffic(snapshot) {
 
 /** "connecting", "live" or "lost"; lost stays lost since the first time. */
 export function setLine(line, why = "") {
-  if (line === "live") state.lostSince = null;
+  if (line !== "lost") state.lostSince = null;
   else if (line === "lost" && state.lostSince === null) state.lostSince = Date.now();
   Object.assign(state, { line, why });
   emit("line");

@@ -1,7 +1,7 @@
 /** One fader: a slider, its number, and marks for what is asked for and what is so. */
 
 import { el, write } from "./dom.js";
-import { percent } from "./words.js";
+import { percent, shares } from "./words.js";
 
 const TICKS = [0, 25, 50, 75, 100];
 
@@ -16,14 +16,15 @@ export function track(label, moved, master = false) {
     on: { input: () => told(number) } });
   const asked = el("span", { class: "asked", "aria-hidden": "true" });
   const marks = [mark(), mark()];
+  const now = el("span", { class: "now-words", "aria-hidden": "true", "data-live": true });
   const ticks = el("span", { class: "ticks", "aria-hidden": "true" }, TICKS.map((at) => at_(el("i", { text: at }), at / 100)));
-  const lane = el("div", { class: "lane" }, slider, asked, marks.map((one) => one.element), ticks);
+  const lane = el("div", { class: "lane" }, slider, asked, marks, now, ticks);
   const element = el("div", { class: master ? "track is-master" : "track" }, lane,
     el("label", { class: "percent" }, number, el("span", { "aria-hidden": "true", text: "%" })));
-  return { element, show: (what) => show({ element, slider, number, asked, marks }, what) };
+  return { element, show: (what) => show({ element, slider, number, asked, marks, now }, what) };
 }
 
-function show({ element, slider, number, asked, marks }, { drafted, asked: share, effective, enabled }) {
+function show({ element, slider, number, asked, marks, now }, { drafted, asked: share, effective, enabled }) {
   const at = drafted ?? share;
   element.classList.toggle("is-draft", drafted !== null);
   put(slider, String(Math.round(100 * at)));
@@ -31,20 +32,24 @@ function show({ element, slider, number, asked, marks }, { drafted, asked: share
   slider.disabled = !enabled;
   number.disabled = !enabled;
   slider.setAttribute("aria-valuetext", drafted === null ? `${percent(at)} asked for` : `${percent(at)}, not sent yet`);
-  at_(slider, at);
   at_(asked, share);
-  const known = effective.filter((one) => one !== undefined);
+  showNow(marks, now, effective.filter((one) => one !== undefined));
+}
+
+/** One mark where all are alike, else one at each end. */
+function showNow(marks, now, known) {
   const ends = [Math.min(...known), Math.max(...known)];
   marks.forEach((one, end) => {
-    one.element.hidden = !known.length || (end === 1 && ends[0] === ends[1]);
-    if (known.length) at_(one.element, ends[end]);
-    if (known.length) write(one.words, `now ${percent(ends[end])}`);
+    one.hidden = !known.length || (end === 1 && ends[0] === ends[1]);
+    if (known.length) at_(one, ends[end]);
   });
+  now.hidden = !known.length;
+  write(now, `now ${shares(known)}`);
+  if (known.length) at_(now, (ends[0] + ends[1]) / 2);
 }
 
 function mark() {
-  const words = el("span");
-  return { element: el("span", { class: "effective", "aria-hidden": "true", "data-live": true }, words), words };
+  return el("span", { class: "effective", "aria-hidden": "true", "data-live": true });
 }
 
 /** Somebody who is typing is not interrupted by the same number in other signs. */

@@ -17,7 +17,7 @@ export function percent(share) {
 
 /** Three figures that say something, without an exponent: "0.125", "33.3", "1,414". */
 export function figures(number) {
-  return known(number) ? number.toLocaleString("en-GB", { maximumSignificantDigits: 3 }) : UNKNOWN;
+  return known(number) ? number.toLocaleString("en-GB", { maximumSignificantDigits: 3 }).replace("-", "−") : UNKNOWN;
 }
 
 /** A whole number: "1,414". */
