@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from ai.core.detections import Thresholds
 from ai.core.errors import BadSetting
 from ai.core.labels import COCO_80
-from ai.web.spans import spans_asked_for
+from ai.web.spans_asked import spans_asked_for
 from backend.api.app import create_api
 from backend.api.auth import Keys
 from backend.api.parts import Parts

@@ -18,7 +18,7 @@ import uvicorn
 
 from ai.serving.app import create_app
 from ai.serving.settings import ServiceSettings
-from ai.web.spans import spans_asked_for
+from ai.web.spans_asked import spans_asked_for
 from tests.http_servers import SPEC
 from tests.services import Service, free_port, started
 

@@ -14,7 +14,7 @@ from ai.engines.engine import Engine
 from ai.engines.weights import WeightsNotFound
 from ai.serving.app import create_app
 from ai.serving.settings import read_settings
-from ai.web.spans import spans_asked_for
+from ai.web.spans_asked import spans_asked_for
 
 KEEP_ALIVE_S = 20  # the backend's own connections expire before that
 

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings
 
 from ai.serving.settings import ServiceSettings
 from ai.triton.embedded.settings import EmbeddedSettings
-from ai.web.spans import TracingSettings
+from ai.web.spans_asked import TracingSettings
 from backend.commands.asking import KEY_VARIABLE
 from backend.home.settings import HomeSettings
 from backend.settings import GROUPS, Settings

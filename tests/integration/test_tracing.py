@@ -22,7 +22,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from ai.core.sample import sample_jpeg
-from ai.web.spans import TracingSettings, spans_asked_for
+from ai.web.spans_asked import TracingSettings, spans_asked_for
 from ai.web.tracing import MAX_CHARS, followed, passed_on, trace_id
 from backend.main import compose_client, create_app
 from backend.observe.events import told
