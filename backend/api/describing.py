@@ -26,7 +26,7 @@ WHY: Mapping[int, str] = {
     413: "Over 10 MiB or 25 megapixels",
     414: "The query is too long",
     415: "A type other than JPEG, PNG and WebP",
-    422: "A value that is not allowed, or a picture that every side refuses",
+    422: "A value that is not allowed, or a picture that is refused by who looked at it",
     428: "If-Match is missing",
     503: "No side can serve, or too much is asked; see Retry-After",
     504: "The deadline passed before there was an answer",
