@@ -20,7 +20,7 @@ from ai.core.errors import BadSetting
 from ai.core.labels import COCO_80
 from ai.web.spans_asked import spans_asked_for
 from backend.api.app import create_api
-from backend.api.auth import Keys
+from backend.api.keys import Keys
 from backend.api.parts import Parts
 from backend.observe import workers
 from backend.observe.events import BreakerMoved, BreakerState, Observer, told

@@ -14,10 +14,10 @@ from fastapi import Request, Response
 from ai.core.detections import Detection, Detections
 from ai.core.labels import COCO_80
 from backend.api import answers
-from backend.api.auth import HEADER
 from backend.api.counting import counted
 from backend.api.errors import DEEPSTACK_PATH as PATH
 from backend.api.job import job
+from backend.api.keys import HEADER
 from backend.api.upload import checked
 from backend.services.request import Served
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backend.api.auth import HEADER
+from backend.api.keys import HEADER
 from backend.api.schemas import ref
 
 Operation = dict[str, Any]

@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
 
-from backend.api.auth import HEADER
 from backend.api.describing import (
     KEY_OR_NONE,
     Example,
@@ -19,6 +18,7 @@ from backend.api.describing import (
     problems,
     takes,
 )
+from backend.api.keys import HEADER
 from backend.api.schemas import BINARY, COMPONENTS, NAME, SHARE, SIDE, TEXT, listed, table
 from backend.settings import DETECTORS
 

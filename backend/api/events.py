@@ -21,8 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from ai.web.problems import Busy
 from backend.api import ramp, rollout
-from backend.api.auth import Role, who
+from backend.api.auth import who
 from backend.api.ending import ending_told
+from backend.api.keys import Role
 from backend.api.parts import Parts
 from backend.api.traffic import Readings
 

@@ -13,8 +13,9 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from backend.api.asked import choice, count, known_detector
-from backend.api.auth import Role, who
+from backend.api.auth import who
 from backend.api.errors import answer_headers
+from backend.api.keys import Role
 from backend.api.parts import parts_of
 from backend.rollout.control import Rollout
 from backend.rollout.store import Change, Store

@@ -12,8 +12,9 @@ from fastapi import Request
 from ai.web.intake import Intake
 from ai.web.waiting import expiry, while_wanted
 from backend.api.asked import Asked
-from backend.api.auth import Role, who
+from backend.api.auth import who
 from backend.api.counting import told_by_the_client
+from backend.api.keys import Role
 from backend.api.parts import Parts, parts_of
 from backend.api.upload import introduced
 from backend.services.deadline import Deadline

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import Request, Response
 
 from backend.api import answers
-from backend.api.auth import HEADER, Role
+from backend.api.auth import key_of
+from backend.api.keys import Role
 from backend.api.parts import parts_of
 
 PRIVATE = {"Cache-Control": "private, no-store"}
@@ -13,7 +14,7 @@ PRIVATE = {"Cache-Control": "private, no-store"}
 
 async def me(request: Request) -> Response:
     parts = parts_of(request)
-    key = parts.keys.require(Role.CALLER, request.headers.get(HEADER))
+    key = key_of(request, Role.CALLER)
     document = {
         "name": key.name,
         "role": key.role.name.lower(),

@@ -15,7 +15,7 @@ from ai.core.header import ImageLimits
 from ai.web.intake import Budget, IntakeLimits
 
 if TYPE_CHECKING:
-    from backend.api.auth import Keys
+    from backend.api.keys import Keys
     from backend.observe.events import Observer
     from backend.observe.metrics import Metrics
     from backend.ramp.orders import Orders

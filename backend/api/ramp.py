@@ -16,8 +16,9 @@ from fastapi import Request, Response
 from ai.web.problems import Problem
 from backend.api import answers
 from backend.api.asked import fields, known_detector, reason
-from backend.api.auth import Role, who
+from backend.api.auth import who
 from backend.api.errors import etag
+from backend.api.keys import Role
 from backend.api.parts import Parts, parts_of
 from backend.ramp.looks import Look, look_record
 from backend.ramp.orders import Orders

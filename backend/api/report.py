@@ -9,7 +9,8 @@ from fastapi import Request, Response
 
 from backend.api import answers
 from backend.api.asked import choice, known_detector
-from backend.api.auth import Role, who
+from backend.api.auth import who
+from backend.api.keys import Role
 from backend.api.parts import parts_of
 from backend.report.about import parity_of
 from backend.report.page import page

@@ -12,8 +12,9 @@ from ai.web.problems import Problem
 from backend.api import answers, ramp
 from backend.api.asked import fields, require_printable
 from backend.api.asked import reason as reason_of
-from backend.api.auth import Role, who
+from backend.api.auth import who
 from backend.api.errors import etag
+from backend.api.keys import Role
 from backend.api.parts import Parts, parts_of
 from backend.ramp.looks import Look
 from backend.rollout.state import RolloutState

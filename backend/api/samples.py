@@ -14,7 +14,8 @@ from ai.core.labels import COCO_80
 from ai.web.problems import Problem
 from backend.api import answers
 from backend.api.asked import count, known_detector, name
-from backend.api.auth import Role, who
+from backend.api.auth import who
+from backend.api.keys import Role
 from backend.api.parts import parts_of
 from backend.rollout.store import Sample, Store
 

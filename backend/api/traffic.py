@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from fastapi import Request, Response
 
 from backend.api import answers
-from backend.api.auth import Role, who
+from backend.api.auth import who
+from backend.api.keys import Role
 
 if TYPE_CHECKING:
     from backend.observe.metrics import Metrics

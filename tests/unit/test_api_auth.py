@@ -9,7 +9,7 @@ import pytest
 
 from ai.core.errors import BadSetting
 from ai.web.problems import Problem
-from backend.api.auth import KEY_FILE, Keys, Role, admin_key
+from backend.api.keys import KEY_FILE, Keys, Role, admin_key
 from tests.api_parts import settings_of
 
 SECRET = "s3cret-of-the-test"

@@ -26,7 +26,7 @@ from ai.triton import models
 from ai.triton.embedded.settings import EmbeddedSettings
 from backend import cli
 from backend.api.app import create_api
-from backend.api.auth import Keys, Role
+from backend.api.keys import Keys, Role
 from backend.settings import Settings, read_settings
 from deploy.docker import inference
 from tests.manifests import (
