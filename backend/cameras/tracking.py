@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 
 BEGIN_SCORE = 0.5  # from which a box may be somebody new; a weaker one only carries on who was there
 # Measured on drawn cameras: docs/cameras.md. The library's own 0.25 and 0.25 are for thirty frames a second.
-LEAST_IOU = 0.1  # what walks has moved by most of its width between two frames
+LEAST_IOU = 0.05  # what walks has moved by most of its width between two frames
 FOLLOW = 1.0  # how much of a move is believed at once
 LIFE_S, LIFE_FRAMES = 2.0, 5  # out of sight, whichever is longer: behind a tree, or between dropped frames
 
