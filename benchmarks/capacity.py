@@ -119,7 +119,7 @@ def _started(detector: str, engine: Engine, settings: Settings, place: Path, sta
     served = Variant(detector)
     place.mkdir(parents=True)
     told_by(
-        ["ai.triton.models", f"--repository={place / 'models'}", "build", *engine.words, detector],
+        ["ai.triton.models", "build", f"--repository={place / 'models'}", *engine.words, detector],
         BUILD_S, f"CROSSFADE_VAR={place}",
     )  # fmt: skip
     stack.enter_context(running(triton_program(place / "models", [served], place / "triton"), BUILD_S))
