@@ -92,6 +92,14 @@ class Asking:
         self._is_understood = self._is_understood or isinstance(outcome, Answer)
         return outcome
 
+    async def is_well(self) -> bool:
+        """It answers a good picture of ours."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return (await self._post(sample_jpeg())).is_success
+        except (httpx.HTTPError, TimeoutError):
+            return False
+
     async def close(self) -> None:
         await self._http.aclose()
 

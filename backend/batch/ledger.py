@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 _TABLE = "CREATE TABLE pictures (name BLOB PRIMARY KEY, listed INTEGER, told INTEGER) WITHOUT ROWID"
-_CACHE = "PRAGMA cache_size = -4000"  # KiB
+_CACHE = "PRAGMA cache_size = -2000"  # KiB
 _LIST = "INSERT OR IGNORE INTO pictures VALUES (?, 1, 0)"
 _TELL = """
     INSERT INTO pictures VALUES (?, 0, 1)

@@ -40,7 +40,7 @@ class Listing:
     def _found(self, entry: os.DirEntry[bytes], name: bytes, waiting: list[bytes]) -> Iterator[bytes]:
         if entry.is_dir(follow_symlinks=False):
             waiting.append(name)
-        elif entry.is_symlink() and entry.is_dir():
+        elif _leads_to_folder(entry):
             self.links_to_folders += 1
         elif _is_picture(name) and (entry.is_file(follow_symlinks=False) or entry.is_symlink()):
             yield name
@@ -53,3 +53,11 @@ class Listing:
 
 def _is_picture(name: bytes) -> bool:
     return name.lower().endswith(PICTURES)
+
+
+def _leads_to_folder(entry: os.DirEntry[bytes]) -> bool:
+    """A link that leads nowhere, or to itself, is told of when it is read."""
+    try:
+        return entry.is_symlink() and entry.is_dir()
+    except OSError:
+        return False

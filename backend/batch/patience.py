@@ -34,6 +34,10 @@ class Patience:
     patience_s: float
     tries: int = field(default=0)
 
+    def is_in_doubt(self, later: Later) -> bool:
+        """Looked at often enough and not answered, while nobody else was asked: is it the picture, or the backend?"""
+        return self.tries + 1 >= TRIES and not later.is_turned_away and self.heard.at_s < self.began_s
+
     def verdict(self, later: Later, now_s: float) -> Verdict:
         self.tries += 1
         others = self.heard.at_s >= self.began_s

@@ -16,6 +16,7 @@ from backend.batch.asking import Answer, Asking, Later, Outcome, Refusal
 from backend.batch.names import label, path_of
 from backend.batch.patience import Heard, Patience, Verdict
 from backend.batch.picture import Unread, read_picture, size_of
+from backend.batch.places import Places
 from backend.batch.room import Room
 from backend.batch.sheet import Sheet
 from backend.batch.throttle import Throttle
@@ -70,6 +71,7 @@ class Run:
         self._clock, self._chance = clock, chance
         self._heard = Heard(clock())
         self._room = Room(MOST_BYTES)
+        self._places = Places(throttle)
         self._waits = ""
         self._ended: Callable[[], object] | None = None
 
@@ -96,25 +98,21 @@ class Run:
         return self.tally
 
     async def _all(self) -> None:
-        under_way: set[asyncio.Task[None]] = set()
         try:
-            while True:
-                while (
-                    len(under_way) < self._throttle.limit
-                    and (name := next(self._source.names, None)) is not None
-                ):
-                    under_way.add(asyncio.create_task(self._one(name)))
-                if not under_way:
-                    return
-                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-        finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            async with asyncio.TaskGroup() as group:
+                for name in self._source.names:
+                    await self._places.enter()
+                    group.create_task(self._one(name))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
 
     async def _one(self, name: bytes) -> None:
+        try:
+            await self._settle(name)
+        finally:
+            await self._places.leave()
+
+    async def _settle(self, name: bytes) -> None:
         path = path_of(self._root, name)
         most = self._source.most_bytes
         async with self._room.of(await asyncio.to_thread(size_of, path, most)):
@@ -130,6 +128,8 @@ class Run:
         """An answer or a refusal; Later where patience with it has ended."""
         patience = Patience(self._heard, self._clock(), self._patience_s)
         while isinstance(outcome := await self._asked(picture), Later):
+            if patience.is_in_doubt(outcome) and await self._asking.is_well():
+                self._heard.at_s = self._clock()
             verdict = patience.verdict(outcome, self._clock())
             if verdict is Verdict.AWAY:
                 raise Away(
@@ -138,7 +138,8 @@ class Run:
             if verdict is Verdict.FAILED:
                 return outcome
             self._tell_wait(outcome.words)
-            await asyncio.sleep(patience.pause_s(outcome, self._chance))
+            async with self._places.left():
+                await asyncio.sleep(patience.pause_s(outcome, self._chance))
         self._heard.at_s = self._clock()
         return outcome
 
