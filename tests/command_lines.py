@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from argparse import ArgumentParser
+from collections.abc import Callable
+from functools import cache
 
-from ai.triton import models
+from ai.triton.building import words as models
 from backend import cli
+from backend.doctor import command as doctor
+
+_WITH_PARSERS_OF_THEIR_OWN = {"models": models.parser, "doctor": doctor.parser}
 
 
 def commands_in(page: str) -> list[str]:
@@ -17,7 +23,14 @@ def commands_in(page: str) -> list[str]:
 def require_understood(command: str) -> None:
     """SystemExit where it is not."""
     words = shlex.split(command)[1:]
-    if words[0] == "models":
-        models.parser().parse_args(words[1:])
-    elif words[0] != "doctor":  # that one takes no words
-        cli.parser().parse_args(words)
+    owner = _WITH_PARSERS_OF_THEIR_OWN.get(words[0])
+    if owner is None:
+        parser_of(cli.parser).parse_args(words)
+    else:
+        parser_of(owner).parse_args(words[1:])
+
+
+@cache
+def parser_of(make: Callable[[], ArgumentParser]) -> ArgumentParser:
+    """Made once: a page has a hundred commands."""
+    return make()

@@ -20,7 +20,7 @@ ROLES: Mapping[str, str] = {
     "POST /api/detect": "caller, once there is such a key",
     "POST /api/detect/batch": "caller, once there is such a key",
     f"POST {deepstack.PATH}": "caller, once there is such a key",
-    "GET /api/me": "any",
+    "GET /api/me": "caller",
     "GET /api/rollout": "viewer",
     "PUT /api/rollout": "admin",
     "POST /api/rollout/rollback": "admin",
