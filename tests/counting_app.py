@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from backend.observe import workers
@@ -15,6 +15,7 @@ from backend.observe.events import (
     DisagreementMeasured,
     FlagsSeen,
     InFlight,
+    Observer,
     RequestEnded,
     Retried,
     SideReady,
@@ -31,42 +32,49 @@ def app() -> FastAPI:
     directory = workers.metrics_directory(Path(os.environ["CROSSFADE_VAR"]))
     from backend.observe.metrics import Metrics  # noqa: PLC0415 - prometheus_client decides at its import
 
-    metrics = Metrics(directory)
-    api = FastAPI()
-
-    def said() -> dict[str, object]:
-        return {"pid": os.getpid(), "worker": workers.worker_id(), "directory": str(directory)}
-
-    @api.get("/who")
-    async def who():
-        return said()
-
-    @api.post("/work")
-    async def work(seconds: float = 0.03):
-        metrics(Retried("yolo26", "triton"))
-        metrics(replace(ENDED, total_s=seconds))
-        return said()
-
-    @api.post("/state")
-    async def state(
-        in_flight: int, breaker: str, version: int, effective: float, stale: bool = False, only: int = 0
-    ):
-        if only not in {0, os.getpid()}:
-            return said()
-        metrics(InFlight("triton", in_flight))
-        metrics(BreakerMoved("yolo26", "triton", breaker))
-        metrics(FlagsSeen(True, version, stale, {"yolo26": 0.5}, {"yolo26": effective}))
-        return said()
-
-    @api.post("/known")
-    async def known(only: int, ready: bool | None = None, disagreement: float | None = None):
-        if only == os.getpid():
-            metrics(SideReady("yolo26", "triton", ready))
-            metrics(DisagreementMeasured("yolo26", disagreement))
-        return said()
+    metrics, api = Metrics(directory), FastAPI()
+    api.state.directory = directory
+    api.add_api_route("/who", said, methods=["GET"])
+    _add_counting(api, metrics)
+    _add_states(api, metrics)
 
     @api.get("/metrics")
     async def rendered():
         return Response(await run_in_threadpool(metrics.render), media_type=metrics.content_type)
 
     return api
+
+
+async def said(request: Request) -> dict[str, object]:
+    directory = str(request.app.state.directory)
+    return {"pid": os.getpid(), "worker": workers.worker_id(), "directory": directory}
+
+
+def _add_counting(api: FastAPI, observe: Observer) -> None:
+    @api.post("/work")
+    async def work(request: Request, seconds: float = 0.03):
+        observe(Retried("yolo26", "triton"))
+        observe(replace(ENDED, total_s=seconds))
+        return await said(request)
+
+
+def _add_states(api: FastAPI, observe: Observer) -> None:
+    @api.post("/state")
+    async def state(
+        request: Request, in_flight: int, breaker: str, version: int, effective: float, stale: bool = False,
+        only: int = 0,
+    ):  # fmt: skip
+        if only in {0, os.getpid()}:
+            observe(InFlight("triton", in_flight))
+            observe(BreakerMoved("yolo26", "triton", breaker))
+            observe(FlagsSeen(True, version, stale, {"yolo26": 0.5}, {"yolo26": effective}))
+        return await said(request)
+
+    @api.post("/known")
+    async def known(
+        request: Request, only: int, ready: bool | None = None, disagreement: float | None = None
+    ):
+        if only == os.getpid():
+            observe(SideReady("yolo26", "triton", ready))
+            observe(DisagreementMeasured("yolo26", disagreement))
+        return await said(request)
