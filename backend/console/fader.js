@@ -7,6 +7,7 @@ import { el, replace, write } from "./dom.js";
 import {
   askedOf, emptyDraft, FOLLOW, isEmpty, patchOf, preview, sharesAfter, withAll, withOwn, withoutIdle,
 } from "./draft.js";
+import { outcome } from "./rolling.js";
 import { isAdmin, on, state } from "./store.js";
 import { track } from "./track.js";
 import { percent, shares } from "./words.js";
@@ -21,6 +22,7 @@ export function mount(root) {
   replace(root, view.master.element, view.list, view.send.element);
   view.send.show = () => show(view);
   on("rollout me", () => show(view));
+  on("outcome", () => { if (outcome?.stage === "asking") moved(emptyDraft()); }); // nobody sends a draft of before by mistake
 }
 
 function masterRow() {

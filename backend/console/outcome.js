@@ -18,7 +18,7 @@ export function mountOutcome(root) {
   const undo = el("button", { type: "button", class: "undo", on: { click: undoIt } }, el("span", { text: "Undo" }), left);
   undo.setAttribute("aria-label", "Undo");
   const again = el("button", { type: "button", text: "Try again", on: { click: () => rollBack(outcome.reason) } });
-  const close = el("button", { type: "button", class: "close", text: "×", "aria-label": "Close the news of the roll back",
+  const close = el("button", { type: "button", class: "close", text: "×", "aria-label": "Close this message",
     on: { click: forgetOutcome } });
   const box = el("div", { class: "outcome", hidden: true }, words, undo, again, close);
   replace(root, box);
@@ -45,7 +45,7 @@ export function mountOutcome(root) {
 const WORDS = {
   asking: () => (outcome.tries ? `Rolling back: ${outcome.why}, trying again…` : "Rolling back…"),
   done: doneWords,
-  alone: () => `Rolled back on this worker only, at ${when(outcome.at / 1000)}. ${sentence(outcome.text)}`,
+  alone: () => `Rolled back here at ${when(outcome.at / 1000)}, but the store could not be told. ${sentence(outcome.text)}`,
   failed: () => (outcome.lost
     ? `Not rolled back, as far as is known: ${outcome.text}. TRITON_ENABLED=false in the backend's .env needs no connection.`
     : `Not rolled back. ${sentence(outcome.text)}`),

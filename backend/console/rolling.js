@@ -1,12 +1,13 @@
 /** Rolling back: asked for until somebody answers, and watched until every live worker has confirmed it. */
 
 import { call, Lost } from "./api.js";
-import { emit, on, setRollout } from "./store.js";
+import { emit, on, setRollout, state } from "./store.js";
 
 export const UNDO_S = 300;
-const TIMEOUT_S = 6; // a worker answers within three, confirmed or not
-const TRIES = 3; // the next try is a new connection, and may meet a worker that is well
+const TIMEOUT_S = 4; // a worker answers within three, confirmed or not
+const TRIES = 4; // the next try is a new connection, and may meet a worker that is well
 const PAUSE_MS = 400;
+const NOT_HEARD = "This worker sends nothing to Triton any more"; // of a backend that could not tell the store
 const KEPT = "crossfade-rolled-back";
 
 /**
@@ -17,12 +18,14 @@ export let outcome = remembered();
 
 /** Everything to legacy. Never throws: what came of it is in `outcome`, and told as topic "outcome". */
 export async function rollBack(reason) {
+  const before = namesOf(state.rollout);
   show({ stage: "asking", reason, tries: 0 });
   for (let tries = 1; ; tries += 1) {
     try {
       const { data } = await call("POST", "/api/rollout/rollback", { json: { reason }, timeoutS: TIMEOUT_S });
       const { pending, ...rollout } = data;
-      show({ stage: "done", reason, version: data.version, pending, gone: [], at: Date.now() });
+      const gone = before.filter((name) => !namesOf(rollout).includes(name)); // stood still while we asked
+      show({ stage: "done", reason, version: data.version, pending, gone, at: Date.now() });
       setRollout(rollout, { mine: true });
       return;
     } catch (error) {
@@ -43,8 +46,16 @@ export function isUndoable(now = Date.now()) {
   return outcome?.stage === "done" && now < outcome.at + UNDO_S * 1000;
 }
 
+function namesOf(rollout) {
+  return (rollout?.workers ?? []).map((one) => one.worker);
+}
+
+function isOnLegacy(rollout) {
+  return Object.values(rollout.effective).every((share) => share === 0);
+}
+
 function failed(error, reason) {
-  const alone = error.status === 503; // obeyed here and by this machine's journal; see the backend's own words
+  const alone = error.status === 503 && error.message.includes(NOT_HEARD);
   return { stage: alone ? "alone" : "failed", reason, text: error.message, lost: error instanceof Lost, at: Date.now() };
 }
 
@@ -65,13 +76,17 @@ function remembered() {
   }
 }
 
+/** Whether the store was told at last, who has confirmed since, and who is back: a worker that was gone obeys the newest state before it does anything. */
 on("rollout", ({ rollout }) => {
-  if (outcome?.stage !== "done" || !rollout || rollout.version < outcome.version) return;
-  const obeyed = new Map(rollout.workers.map((one) => [one.worker, one.version]));
-  const waiting = outcome.pending.filter((name) => !obeyed.has(name) || obeyed.get(name) < outcome.version);
-  const [pending, gone] = [waiting.filter((name) => obeyed.has(name)), waiting.filter((name) => !obeyed.has(name))];
-  const before = [outcome.pending, outcome.gone].join("|");
-  if (before !== [pending, [...outcome.gone, ...gone]].join("|")) {
-    show({ ...outcome, pending, gone: [...outcome.gone, ...gone] });
+  if (outcome?.stage === "alone" && rollout && !rollout.stale && isOnLegacy(rollout)) {
+    const pending = rollout.workers.filter((one) => one.version < rollout.version).map((one) => one.worker);
+    return show({ stage: "done", reason: outcome.reason, version: rollout.version, pending, gone: [], at: outcome.at });
   }
+  if (outcome?.stage !== "done" || !rollout || rollout.version < outcome.version) return null;
+  const obeyed = new Map(rollout.workers.map((one) => [one.worker, one.version]));
+  const asked = [...outcome.pending, ...outcome.gone];
+  const pending = asked.filter((name) => obeyed.get(name) < outcome.version);
+  const gone = asked.filter((name) => !obeyed.has(name));
+  if (JSON.stringify([outcome.pending, outcome.gone]) !== JSON.stringify([pending, gone])) show({ ...outcome, pending, gone });
+  return null;
 });
