@@ -28,10 +28,10 @@ export function mount(root) {
   const input = el("input", { type: "file", accept: "image/jpeg,image/png,image/webp", class: "drop-input" });
   const zone = el("label", { class: "drop" }, el("span", { text: "Drop a picture here or choose one" }), input);
   const hint = el("p", { class: "soft small" });
-  const detector = el("select");
+  const detector = el("select", { "aria-label": "Ask" });
   const status = el("div", { class: "drop-status", role: "status" });
   const results = el("div", { class: "drop-results" });
-  replace(root, zone, el("div", { class: "drop-bar" }, el("label", { class: "filter" }, el("span", { text: "Detector" }), detector), hint), status, results);
+  replace(root, zone, el("div", { class: "drop-bar" }, el("label", { class: "filter" }, el("span", { text: "Ask" }), detector), hint), status, results);
 
   const begin = (files) => {
     if (!files.length) return;
@@ -117,7 +117,7 @@ function conclusion(view, answers, found) {
     const differ = found.some((one) => one.kind !== "same");
     return [
       el("p", { class: "agreement" }, about, el("strong", { class: differ ? "warn" : "good", text: agreement(found) })),
-      el("p", { class: "soft small", text: "Same means: one class, and boxes that share at least half of what they cover, paired greedily." }),
+      el("p", { class: "soft small", text: found.length ? "Same means: one class, and boxes that share at least half of what they cover, paired greedily." : "" }),
     ];
   }
   const [one] = answers.filter((answer) => answer.data);

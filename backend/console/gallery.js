@@ -40,7 +40,10 @@ function partsOf(gallery) {
   for (const select of [parts.detector, parts.label, parts.kind]) select.addEventListener("change", again);
   for (const select of [parts.detector, parts.label]) refill(select, [], "all");
   refill(parts.kind, ["missed", "extra", "swapped", "misplaced", "duplicate"], "all", (kind) => KINDS[kind]);
-  const field = (name, select) => el("label", { class: "filter" }, el("span", { text: name }), select);
+  const field = (name, select) => {
+    select.setAttribute("aria-label", name); // else the name would hold every choice
+    return el("label", { class: "filter" }, el("span", { text: name }), select);
+  };
   parts.bar = el("div", { class: "filters" }, field("Detector", parts.detector), field("Class", parts.label), field("Kind", parts.kind));
   parts.fresh = el("button", { type: "button", class: "fresh", hidden: true, on: { click: () => load(gallery, parts) } });
   parts.more = el("button", { type: "button", text: "Show more", hidden: true, on: { click: () => { gallery.shown += PAGE; load(gallery, parts); } } });

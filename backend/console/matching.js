@@ -15,6 +15,7 @@ export const KINDS = Object.freeze({
   swapped: "another class",
   misplaced: "another place",
   duplicate: "marked twice",
+  borderline: "near its threshold",
   same: "both see it",
 });
 

@@ -27,9 +27,19 @@ export function origin(sample) {
 export function readings(sample) {
   const found = things(boxesOf(sample.legacy, sample.names), boxesOf(sample.triton, sample.names));
   const told = (box) => described(box, sample.width, sample.height);
-  return found.map(({ kind, legacy, triton }) => ({
-    kind, differs: kind !== "same", text: `legacy: ${told(legacy)}; Triton: ${told(triton)}`,
-  }));
+  const lines = found.map((thing) => ({ kind: judged(thing, sample), text: `legacy: ${told(thing.legacy)}; Triton: ${told(thing.triton)}` }));
+  return [...lines.filter(({ kind }) => differs(kind)), ...lines.filter(({ kind }) => !differs(kind))];
+}
+
+/** The backend does not count what the other side has just under its threshold, and keeps no such box. */
+function judged({ kind, legacy, triton }, sample) {
+  if (kind === "same" || !Object.keys(sample.names ?? {}).length) return kind;
+  const label = (legacy ?? triton).label;
+  return sample.kinds.includes(kind) && sample.labels.includes(label) ? kind : "borderline";
+}
+
+function differs(kind) {
+  return kind !== "same" && kind !== "borderline";
 }
 
 /**
@@ -44,11 +54,11 @@ export function openMismatch({ all, id, actions }) {
   const about = el("div", { class: "mismatch-about" });
   const previous = el("button", { type: "button", text: "Newer", on: { click: () => move(-1) } });
   const next = el("button", { type: "button", text: "Older", on: { click: () => move(1) } });
-  const more = el("span", { class: "mismatch-more" });
+  const more = el("div", { class: "mismatch-more" });
   const close = el("button", { type: "button", class: "primary", text: "Close", on: { click: () => dialog.close() } });
   const dialog = el("dialog", { class: "mismatch", "aria-labelledby": title.id },
-    title, el("div", { class: "mismatch-frame" }, image, note), about,
-    el("div", { class: "mismatch-actions" }, previous, next, more, close));
+    title, el("div", { class: "mismatch-frame" }, image, note), about, more,
+    el("div", { class: "mismatch-actions" }, previous, next, close));
 
   const place = () => all().findIndex((one) => one.id === view.id);
   function move(by) {
@@ -96,7 +106,7 @@ export function openMismatch({ all, id, actions }) {
 }
 
 function accountOf(sample) {
-  const lines = readings(sample).map(({ kind, differs, text }) => el("li", { class: differs ? "differs" : "agrees" },
+  const lines = readings(sample).map(({ kind, text }) => el("li", { class: differs(kind) ? "differs" : "agrees" },
     el("span", { class: "kind", text: KINDS[kind] }), ` ${text}`));
   const version = sample.model_version ? `Triton's model ${sample.model_version}` : "";
   const ramp = sample.epoch ? "taken during a ramp" : "";

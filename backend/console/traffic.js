@@ -137,7 +137,7 @@ const ROWS = [
   ["p50", (one) => milliseconds(one.p50_s)],
   ["p95", (one) => milliseconds(one.p95_s)],
   ["p99", (one) => milliseconds(one.p99_s)],
-  ["Failed calls/s", (one) => rate(one.errors_per_s)],
+  ["Failed calls/s", (one) => rate(one.errors_per_s), (one) => one.errors_per_s > 0],
   ["Breaker", (one) => breakerMark(one.breaker)],
   ["Ready", (one) => readyMark(one.ready)],
   ["In flight, all detectors", (one) => count(one.in_flight)],
@@ -154,8 +154,9 @@ function figuresTable(name) {
 
   function show(point, isNow) {
     write(moment, !point || isNow ? "now" : `at ${when(point.at)}`);
-    ROWS.forEach(([, told], row) => SIDES.forEach((side, column) => {
+    ROWS.forEach(([, told, isBad], row) => SIDES.forEach((side, column) => {
       put(cells[row][column], point ? told(point.sides[side]) : UNKNOWN);
+      cells[row][column].classList.toggle("bad", Boolean(point && isBad?.(point.sides[side])));
     }));
   }
   return { root, show };
