@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
-from tests.prometheus_server import MONITORING, PATIENCE_S
-from tests.services import free_port, stop
+from tests.prometheus_server import MONITORING
 from tests.shortened_rules import shorter
+from tests.started_server import StartedServer
 
 SECRETS = "/etc/alertmanager/secrets/"
 RECEIVERS = ("page", "ticket", "info", "heartbeat")
@@ -105,55 +103,25 @@ def running_receiver() -> Iterator[Receiver]:
         server.server_close()
 
 
-class AlertmanagerServer:
+class AlertmanagerServer(StartedServer):
     def __init__(self, folder: Path, receiver: Receiver, factor: float) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-        self._folder = folder
-        self._log = folder / "alertmanager.log"
+        super().__init__(folder, "prometheus-alertmanager")
         self._file = folder / "alertmanager.yml"
         self._file.write_text(copied(folder, factor))
         for name in RECEIVERS:
             (folder / f"{name}_url").write_text(f"{receiver.url}/{name}\n")
-        self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        words = [
-            "prometheus-alertmanager", f"--config.file={self._file}", f"--web.listen-address={self.address}",
+    def words(self) -> list[str]:
+        return [
+            f"--config.file={self._file}", f"--web.listen-address={self.address}",
             f"--storage.path={self._folder / 'data'}", "--cluster.listen-address=", "--log.level=warn",
         ]  # fmt: skip
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(words, cwd=self._folder, stdout=log, stderr=log)
-        ends_at = time.monotonic() + PATIENCE_S
-        while not self._is_ready():
-            assert self._process.poll() is None, self.log_text()
-            assert time.monotonic() < ends_at, f"alertmanager is not ready: {self.log_text()}"
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            stop(self._process)
-
-    def log_text(self) -> str:
-        return self._log.read_text(errors="replace")[-4000:]
 
     def inhibited(self) -> set[str]:
         """The names of the alerts that it was told of and keeps to itself because of another one."""
-        url = f"http://{self.address}/api/v2/alerts"
-        alerts = httpx.get(
-            url, params={"active": "true", "inhibited": "true"}, timeout=10, trust_env=False
-        ).json()
+        asked = {"active": "true", "inhibited": "true"}
+        alerts = self._client.get("/api/v2/alerts", params=asked).json()
         return {one["labels"]["alertname"] for one in alerts if one["status"]["inhibitedBy"]}
-
-    def _is_ready(self) -> bool:
-        with suppress(httpx.TransportError):
-            url = f"http://{self.address}/-/ready"
-            return httpx.get(url, timeout=5, trust_env=False).status_code == 200
-        return False
 
 
 def copied(folder: Path, factor: float) -> str:
@@ -164,13 +132,3 @@ def copied(folder: Path, factor: float) -> str:
         for name in route.keys() & {*WAITS, *repeated}:
             route[name] = shorter(route[name], factor, least_s=0.1)
     return re.sub(re.escape(SECRETS), f"{folder}/", yaml.safe_dump(ours, sort_keys=False))
-
-
-@contextmanager
-def running_alertmanager(folder: Path, receiver: Receiver, factor: float) -> Iterator[AlertmanagerServer]:
-    server = AlertmanagerServer(folder, receiver, factor)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()

@@ -28,7 +28,7 @@ from tests.alertmanager_server import AlertmanagerServer
 from tests.backends import Backend, running_backend
 from tests.callers import Caller
 from tests.legacy_process import legacy_process
-from tests.prometheus_server import configuration, running_prometheus
+from tests.prometheus_server import PrometheusServer, configuration
 from tests.services import Service, free_port
 from tests.tritons import RunningTriton, python_model, running_triton
 
@@ -285,6 +285,6 @@ def monitored(
         }
         address = alertmanager.address if alertmanager else ""
         copy = configuration(targets, rules, interval_s=INTERVAL_S, alertmanager=address)
-        watch = Watch(held.enter_context(running_prometheus(folder / "prometheus", copy)))
+        watch = Watch(held.enter_context(PrometheusServer(folder / "prometheus", copy).running()))
         watch.until_it_knows(sum(map(len, targets.values())))
         yield MonitoredStack(backend, triton, legacy, folder, watch)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests.alert_watch import Watch
-from tests.alertmanager_server import running_alertmanager, running_receiver
+from tests.alertmanager_server import AlertmanagerServer, running_receiver
 from tests.backends import Backend, running_backend
 from tests.gpu_exporter import GpuExporter, running_gpu
 from tests.legacy_process import legacy_process
@@ -39,7 +39,9 @@ def a_side_dies(folder: Path, expressions: Sequence[str]) -> Told:
     rules = shortened(MONITORING, folder / "rules", FACTOR, INTERVAL_S)
     with ExitStack() as held:
         receiver = held.enter_context(running_receiver())
-        alertmanager = held.enter_context(running_alertmanager(folder / "alertmanager", receiver, FACTOR))
+        alertmanager = held.enter_context(
+            AlertmanagerServer(folder / "alertmanager", receiver, FACTOR).running()
+        )
         budget = {"RETRY_BUDGET_SHARE": "0", "RETRY_BUDGET_PER_S": "0"}
         also = {"alertmanager": (alertmanager.address,)}
         stack = held.enter_context(

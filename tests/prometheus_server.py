@@ -1,27 +1,23 @@
 """A real Prometheus on a free port of this machine, with a copy of our configuration, ended by the test that needs it.
 
-server = PrometheusServer(folder, configuration(targets={"backend": url}, rules=[…]))
+with PrometheusServer(folder, configuration(targets={"backend": url}, rules=[…])).running() as prometheus:
 """
 
 from __future__ import annotations
 
 import shutil
-import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
-from tests.services import ROOT, free_port, stop
+from tests.services import ROOT
+from tests.started_server import StartedServer
 
 MONITORING = ROOT / "monitoring"
-PATIENCE_S = 30.0
 NEVER = "127.0.0.1:9"  # a job that this test has no target for
 
 needs_prometheus = pytest.mark.skipif(
@@ -41,41 +37,17 @@ class Sample:
         return self.labels.get("alertname", "")
 
 
-class PrometheusServer:
+class PrometheusServer(StartedServer):
     def __init__(self, folder: Path, configuration: Mapping[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.port = int(free_port())
-        self._folder = folder
+        super().__init__(folder, "prometheus")
         self._file = folder / "prometheus.yml"
         self._file.write_text(yaml.safe_dump(dict(configuration), sort_keys=False))
-        self._log = folder / "prometheus.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)  # a new one takes 25 ms
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        words = [
-            "prometheus", f"--config.file={self._file}", f"--web.listen-address=127.0.0.1:{self.port}",
+    def words(self) -> list[str]:
+        return [
+            f"--config.file={self._file}", f"--web.listen-address={self.address}",
             f"--storage.tsdb.path={self._folder / 'tsdb'}", "--rules.alert.resend-delay=1s", "--log.level=warn",
         ]  # fmt: skip
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(words, cwd=self._folder, stdout=log, stderr=log)
-        ends_at = time.monotonic() + PATIENCE_S
-        while not self._is_ready():
-            assert self._process.poll() is None, self.log_text()
-            assert time.monotonic() < ends_at, f"prometheus is not ready: {self.log_text()}"
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            stop(self._process)
-        self._client.close()
-
-    def log_text(self) -> str:
-        return self._log.read_text(errors="replace")[-4000:]
 
     def query(self, expression: str) -> list[Sample]:
         """AssertionError where it is no expression."""
@@ -100,11 +72,6 @@ class PrometheusServer:
         found: dict[str, Any] = self._client.get(path, params=query).json()
         return found
 
-    def _is_ready(self) -> bool:
-        with suppress(httpx.TransportError):
-            return self._client.get("/-/ready").status_code == 200
-        return False
-
 
 def configuration(
     targets: Mapping[str, Sequence[str]], rules: Sequence[Path], *, interval_s: float, alertmanager: str = ""
@@ -123,13 +90,3 @@ def configuration(
         job["static_configs"] = [{"targets": list(targets[job["job_name"]])}]
     ours["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager or NEVER]}]}]}
     return ours
-
-
-@contextmanager
-def running_prometheus(folder: Path, configuration: Mapping[str, Any]) -> Iterator[PrometheusServer]:
-    server = PrometheusServer(folder, configuration)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
