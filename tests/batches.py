@@ -9,8 +9,12 @@ import argparse
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -41,8 +45,12 @@ def start(folder: Path, out: Path, url: str, *words: str) -> subprocess.Popen[st
 
 
 def run(folder: Path, out: Path, url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return ran(["batch", *map(str, (folder, "--out", out, "--url", url, *words))])
+
+
+def ran(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """In this process: a second for each start is more than most tests take."""
-    args = parser().parse_args(["batch", *map(str, (folder, "--out", out, "--url", url, *words))])
+    args = parser().parse_args(words)
     told, complained = StringIO(), StringIO()
     with redirect_stdout(told), redirect_stderr(complained):
         status = args.command(args, read_settings())
@@ -62,6 +70,74 @@ def require_exactly_once(names: set[bytes], out: Path) -> None:
     )
     assert not {name: count for name, count in told.items() if count > 1}, "told twice"
     assert told.keys() == names, (names - told.keys(), told.keys() - names)
+
+
+# --- a backend that does what it is told ------------------------------------------------------------------
+
+
+class Scripted:
+    """Counts what it answers and how many it has at once; `places` are all that there are."""
+
+    def __init__(self, places: int = 1000, took_s: float = 0.005) -> None:
+        self.places, self.took_s = places, took_s
+        self.now = self.most = 0
+        self.statuses: Counter[int] = Counter()
+        self.seen: Counter[bytes] = Counter()
+        self.fails: dict[bytes, int] = {}  # a body that gets this status
+        self._lock = threading.Lock()
+
+    def answer(self, body: bytes) -> int:
+        with self._lock:
+            if self.now >= self.places:
+                self.statuses[503] += 1
+                return 503
+            self.now += 1
+            self.most = max(self.most, self.now)
+            self.seen[body] += 1
+        time.sleep(self.took_s)
+        with self._lock:
+            self.now -= 1
+            status = self.fails.get(body, 200)
+            self.statuses[status] += 1
+            return status
+
+
+@contextmanager
+def scripted(port: int = 0, **what) -> Iterator[tuple[str, Scripted]]:
+    script = Scripted(**what)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self):
+            status = script.answer(self.rfile.read(int(self.headers["content-length"])))
+            body = json.dumps(
+                {"detections": []} if status == 200 else {"title": "no", "detail": "not now"}
+            ).encode()
+            self.send_response(status)
+            if status == 503:
+                self.send_header("retry-after", "0")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", script
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+# ----------------------------------------------------------------------------------------------------------
 
 
 def parser() -> argparse.ArgumentParser:

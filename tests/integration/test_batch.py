@@ -8,12 +8,8 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,7 +17,7 @@ import pytest
 from backend.batch.names import label, name_in
 from tests import batches
 from tests.backends import NOBODY, Backend, running_backend
-from tests.batches import lines_of, pictures, require_exactly_once, run, start
+from tests.batches import lines_of, pictures, require_exactly_once, run, scripted, start
 from tests.legacy_process import legacy_process
 from tests.services import ROOT, free_port
 
@@ -152,68 +148,6 @@ def test_a_backend_that_is_nowhere_ends_it_with_a_status_of_its_own(tmp_path: Pa
 
 
 # --- a backend that does what it is told ------------------------------------------------------------------
-
-
-class Scripted:
-    """Counts what it answers and how many it has at once; `places` are all that there are."""
-
-    def __init__(self, places: int = 1000, took_s: float = 0.005) -> None:
-        self.places, self.took_s = places, took_s
-        self.now = self.most = 0
-        self.statuses: Counter[int] = Counter()
-        self.seen: Counter[bytes] = Counter()
-        self.fails: dict[bytes, int] = {}  # a body that gets this status
-        self._lock = threading.Lock()
-
-    def answer(self, body: bytes) -> int:
-        with self._lock:
-            if self.now >= self.places:
-                self.statuses[503] += 1
-                return 503
-            self.now += 1
-            self.most = max(self.most, self.now)
-            self.seen[body] += 1
-        time.sleep(self.took_s)
-        with self._lock:
-            self.now -= 1
-            status = self.fails.get(body, 200)
-            self.statuses[status] += 1
-            return status
-
-
-@contextmanager
-def scripted(port: int = 0, **what) -> Iterator[tuple[str, Scripted]]:
-    script = Scripted(**what)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_POST(self):
-            status = script.answer(self.rfile.read(int(self.headers["content-length"])))
-            body = json.dumps(
-                {"detections": []} if status == 200 else {"title": "no", "detail": "not now"}
-            ).encode()
-            self.send_response(status)
-            if status == 503:
-                self.send_header("retry-after", "0")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", script
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_too_few_places_overflow_seldom_where_it_adapts_and_always_where_it_is_told_a_number(

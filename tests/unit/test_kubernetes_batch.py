@@ -1,58 +1,71 @@
-"""The script of the batch Job, run as it is."""
+"""The Job's own command, run as it is: what each of its pods would do."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
-import pytest
-
-from tests.manifests import BATCH, built, environment_of, needs_kubectl, serving
+from backend.batch.names import name_in
+from tests.batches import lines_of, pictures, ran, scripted
+from tests.manifests import BATCH, Built, built, environment_of, needs_kubectl, pod_of, serving
 
 pytestmark = needs_kubectl
 
 
-def test_each_picture_of_a_batch_is_in_one_part(tmp_path):
-    """The script with a `crossfade` that says what it was given; the last try finds everything made."""
-    pictures, results, programs = (tmp_path / name for name in ("pictures", "results", "bin"))
-    for folder in (pictures / "yard", results, programs):
-        folder.mkdir(parents=True)
-    kinds = ("jpg", "JPG", "Png", "webp")
-    names = {str(pictures / "yard" / f"{number} at night.{kinds[number % 4]}") for number in range(23)}
-    for name in [*names, pictures / "notes.txt"]:
-        Path(name).touch()
-    (programs / "crossfade").write_text('#!/bin/sh\nshift 4\nprintf "%s\\n" "$@"\n')
-    (programs / "crossfade").chmod(0o755)
-    batch = built(BATCH)
-    told = environment_of(serving(batch, "batch"), batch)
-    parts = int(told["PARTS"])
-    assert parts == batch.workloads["batch"]["spec"]["completions"]
-    told |= {"PATH": f"{programs}:/usr/bin:/bin", "PICTURES": str(pictures), "RESULTS": str(results)}
-    for part in [*range(parts), 0]:
-        environment = {**told, "JOB_COMPLETION_INDEX": str(part)}
-        subprocess.run(["sh", BATCH / "batch.sh"], env=environment, check=True)
-    lines = [line for file in results.glob("part-*.jsonl") for line in file.read_text().splitlines()]
-    assert len(list(results.iterdir())) == parts
-    assert sorted(lines) == sorted(names)
+def command_of(batch: Built, index: int, **changed: str) -> list[str]:
+    """As the kubelet puts it together; the index is what an Indexed Job adds."""
+    told = environment_of(serving(batch, "batch"), batch) | changed | {"JOB_COMPLETION_INDEX": str(index)}
+    return [
+        re.sub(r"\$\((\w+)\)", lambda found: told[found[1]], word)
+        for word in serving(batch, "batch")["command"]
+    ]
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_part_of_no_pictures_is_a_failure_and_is_not_there(tmp_path, there):
-    """A folder that is empty, or is not mounted: the Job must not count that as done."""
-    pictures, results = tmp_path / "pictures", tmp_path / "results"
+def test_each_picture_of_a_batch_is_in_one_part_and_a_pod_that_comes_again_asks_for_none_twice(
+    tmp_path: Path,
+) -> None:
+    """The first pod is a process; its replacement, and the others, are the same words."""
+    names = pictures(tmp_path / "pictures", 24)
+    results = tmp_path / "results"
     results.mkdir()
-    if there:
-        pictures.mkdir()
-    told = {
-        "PARTS": "2",
-        "JOB_COMPLETION_INDEX": "0",
-        "BACKEND": "http://127.0.0.1:9",
-        "PATH": "/usr/bin:/bin",
-    }
-    ended = subprocess.run(
-        ["sh", BATCH / "batch.sh"], env={**told, "PICTURES": str(pictures), "RESULTS": str(results)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ended.returncode != 0
-    assert str(pictures) in ended.stderr
-    assert not list(results.glob("*.jsonl"))
+    batch = built(BATCH)
+    parts = batch.workloads["batch"]["spec"]["completions"]
+    assert environment_of(serving(batch, "batch"), batch)["PARTS"] == str(parts)
+    assert batch.workloads["batch"]["spec"]["completionMode"] == "Indexed"
+    with scripted(took_s=0) as (url, script):
+        here = {"PICTURES": str(tmp_path / "pictures"), "RESULTS": str(results), "BACKEND": url}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        subprocess.run(
+            command_of(batch, 0, **here), env={**os.environ, "PATH": path}, cwd=tmp_path, check=True
+        )
+        for part in [*range(parts), 0]:
+            assert ran(command_of(batch, part, **here)[1:]).returncode == 0
+        assert sum(script.statuses.values()) == len(names)
+    told = [name_in(line) for file in results.glob("part-*.jsonl") for line in lines_of(file)]
+    assert sorted(told) == sorted(names)
+    assert len(list(results.glob("part-*.jsonl"))) == parts
+    assert not any(lines_of(file) for file in results.glob("errors-*.jsonl"))
+
+
+def test_a_folder_without_pictures_is_a_failure_and_leaves_nothing(tmp_path: Path) -> None:
+    """One that is empty, or is not mounted: the Job must not count that as done."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "empty").mkdir()
+    for folder in ("empty", "nowhere"):
+        here = {"PICTURES": str(tmp_path / folder), "RESULTS": str(tmp_path / "results")}
+        ended = ran(command_of(built(BATCH), 0, **here)[1:])
+        assert ended.returncode == 1
+        assert folder in ended.stderr
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_a_wrong_key_ends_the_job_and_no_other_end_does() -> None:
+    """A failed pod is replaced: that is how a batch goes on."""
+    (rule,) = (batch := built(BATCH)).workloads["batch"]["spec"]["podFailurePolicy"]["rules"]
+    assert rule["action"] == "FailJob"
+    assert sorted(rule["onExitCodes"]["values"]) == [2, 4]
+    assert rule["onExitCodes"]["containerName"] == serving(batch, "batch")["name"]
+    assert pod_of(batch.workloads["batch"])["restartPolicy"] == "Never"
