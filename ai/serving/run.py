@@ -24,7 +24,7 @@ def serve(detector: TorchDetector) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     argparse.ArgumentParser(
         description=f"The {detector.spec.title} detection service on port {detector.port}. It is told what to do by "
-        f"variables that begin with {detector.prefix}, such as {detector.prefix}WEIGHTS; README.md lists them."
+        f"variables that begin with {detector.prefix}, such as {detector.prefix}WEIGHTS: docs/configuration.md."
     ).parse_args()
     try:
         settings = read_settings(detector.prefix, detector.port)
