@@ -11,7 +11,8 @@ import { el, replace } from "./dom.js";
 import { KINDS, agreement, described, things } from "./matching.js";
 import { SIDES } from "./rates.js";
 import { isAdmin, on, state } from "./store.js";
-import { counted, figures, milliseconds } from "./words.js";
+import { REASONS } from "./traffic.js";
+import { counted, milliseconds } from "./words.js";
 
 const TIMEOUT_S = 60; // a large picture over a phone's line
 const SHOWN = 60; // things in the list
@@ -146,10 +147,10 @@ function figure(answer, view, pictures) {
 
 function servedBy({ served_by: by, timing_ms: timing, image }) {
   const model = by.model_version ? `, model ${by.model_version}` : "";
-  const fallback = by.fallback_reason ? `; the other side was tried first: ${by.fallback_reason.replaceAll("_", " ")}` : "";
+  const fallback = by.fallback_reason ? `; the other side was decided for, but ${REASONS[by.fallback_reason] ?? by.fallback_reason}` : "";
   const attempts = by.attempts > 1 ? `, ${by.attempts} attempts` : "";
   return `Served by ${NAMES[by.backend]} (${by.detector}${model}) ${WHY[by.reason] ?? by.reason}${fallback}${attempts}. `
-    + `${figures(timing.backend)} ms in the side itself; ${image.width} × ${image.height} pixels.`;
+    + `${milliseconds(timing.backend / 1000)} in the side itself; ${image.width} × ${image.height} pixels.`;
 }
 
 /** Every thing once, with what each side has of it; pointing at one shows it in the pictures. */

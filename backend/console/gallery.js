@@ -26,6 +26,7 @@ export function mount(root) {
   replace(root, parts.bar, parts.fresh, parts.status, parts.grid, parts.more, parts.removal);
   on("me", () => { refill(parts.detector, state.me?.detectors ?? [], "all"); showRemoval(gallery, parts); });
   on("traffic", () => lookForNewer(gallery, parts));
+  on("rollout", () => { if (gallery.turn && !gallery.samples.length) show(gallery, parts); });
   load(gallery, parts);
 }
 
@@ -138,7 +139,7 @@ function emptyWords() {
   const number = compared.reduce((sum, one) => sum + one, 0);
   const shadow = state.rollout?.shadow;
   const why = [
-    shadow === 0 ? "No request is compared: the share that is compared is 0 %, and only a running ramp compares more." : "",
+    shadow === 0 ? "No request is compared: the share that is compared is 0 %." : "",
     number ? `${counted(number, "request")} were chosen for a comparison since the backend began${differing() ? "" : ", and none differed"}.` : "Nothing was compared yet since the backend began.",
     "Pictures are kept only while SHADOW_SAMPLES is over 0; they go by age, by room, and when somebody deletes them.",
   ];
@@ -176,7 +177,8 @@ function forget(figure) {
 /** The choices of a select, keeping what is chosen; nothing where they are as before. */
 function refill(select, values, all, words = (value) => value) {
   const wanted = [["", all], ...values.map((value) => [value, words(value)])];
-  if (wanted.map(([value]) => value).join("\n") === [...select.options].map((one) => one.value).join("\n")) return;
+  const before = [...select.options].map((one) => one.value);
+  if (before.length === wanted.length && wanted.every(([value], index) => value === before[index])) return;
   const chosen = select.value;
   replace(select, ...wanted.map(([value, text]) => el("option", { value, text })));
   select.value = wanted.some(([value]) => value === chosen) ? chosen : "";

@@ -19,9 +19,10 @@ export const BREAKER_HEIGHTS = Object.freeze({ closed: 0, half_open: 0.5, open: 
  * @param {string} title what is plotted, with its unit
  * @param {object[]} lines {name, side, pick} or {name, side, pick, low, high}; `side` says how the line is drawn
  * @param {function(?number): string} words a value as it is read
+ * @param {number} least the plot reaches at least so high: one failure in a while is no mountain
  * @returns {{root: Element, draw: function(object[], number), mark: function(?object)}} `draw` takes moments and now
  */
-export function linePlot(title, lines, words) {
+export function linePlot(title, lines, words, least = 0) {
   const gaps = svg("path", { class: "plot-gap" });
   const bands = lines.map((line) => line.high && svg("path", { class: `plot-band ${line.side}` }));
   const paths = lines.map((line) => svg("path", { class: `plot-line ${line.side}` }));
@@ -33,7 +34,7 @@ export function linePlot(title, lines, words) {
   let span = null;
 
   function draw(points, now) {
-    const highest = Math.max(0, ...points.flatMap((point) => lines.map((line) => (line.high ?? line.pick)(point) ?? 0)));
+    const highest = Math.max(least, ...points.flatMap((point) => lines.map((line) => (line.high ?? line.pick)(point) ?? 0)));
     const most = roomy(highest);
     span = { from: now - KEPT_S, now };
     const at = ([time, value]) => `${x(time, span)} ${y(value / most)}`;
@@ -79,8 +80,8 @@ export function breakerPlot(title, words) {
 
 /** A piece of the line that stands for a side, for legends. */
 export function swatch(side) {
-  const line = svg("path", { class: `plot-line ${side}`, d: "M1 5H25" });
-  return svg("svg", { class: "swatch", viewBox: "0 0 26 10", width: "26", height: "10", "aria-hidden": "true" }, line);
+  const line = svg("path", { class: `plot-line ${side}`, d: "M1 5H21" });
+  return svg("svg", { class: "swatch", viewBox: "0 0 22 10", width: "22", height: "10", "aria-hidden": "true" }, line);
 }
 
 /** The moment that lies nearest to a place in a plot, from 0 at its left edge to 1 at its right one. */

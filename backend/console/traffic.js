@@ -14,6 +14,7 @@ import { UNKNOWN, ago, count, figures, milliseconds, when } from "./words.js";
 const NAMES = { legacy: "legacy", triton: "Triton" };
 const BREAKERS = { closed: "closed", half_open: "half open, being tried", open: "open, not asked" };
 const BREAKER_WORD = { closed: "closed", half_open: "half open", open: "open" };
+const LEAST_FAILING_PER_S = 0.5;
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
 
 /** Why a side did not serve, or how its call failed, in words. */
@@ -125,7 +126,7 @@ function plotsOf() {
   return [
     linePlot("Requests served", lines("requests_per_s"), perSecond),
     linePlot("Time to answer: p95, between p50 and p99", lines("p95_s", band), milliseconds),
-    linePlot("Failed calls", failing, perSecond),
+    linePlot("Failed calls", failing, perSecond, LEAST_FAILING_PER_S),
     breakerPlot("Breakers", (breaker) => BREAKER_WORD[breaker] ?? UNKNOWN),
   ];
 }
