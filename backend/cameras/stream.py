@@ -65,7 +65,7 @@ class LiveStream:
             if self._lives:
                 wait_s = FIRST_WAIT_S
             if self._lives is not False and why:
-                self._tell(f"lost: {why}; it is tried again until it is back")
+                self._tell(f"{'lost: ' if self._lives else ''}{why}; it is tried again until it is there")
             self._lives = False
             self._closing.wait(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)

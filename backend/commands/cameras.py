@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import cv2
+
 from ai.terminal.live import LiveLine
 from backend.cameras.asking import HttpBackend
 from backend.cameras.figures import CameraFigures, Total
@@ -92,6 +94,7 @@ def add_words(commands: Commands) -> None:
 
 
 def _cameras(args: argparse.Namespace, settings: Settings) -> int:
+    cv2.setLogLevel(0)  # what is lost we say ourselves
     wanted = Wanted(args.count, args.source, args.fps, args.loop, args.track)
     backend = HttpBackend(backend_of(args, settings), args.detector, args.min_confidence)
     figures = asyncio.run(_played(args, wanted, backend))
