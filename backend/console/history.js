@@ -15,11 +15,11 @@ const REVOKE_S = 60; // a browser may still be writing the file
 /** Shows the history in `root`, as long as the page lives. */
 export function mount(root) {
   const view = { limit: PAGE, version: null, changes: [], turn: 0, failed: "" };
-  const body = el("tbody");
+  const list = table();
   const status = el("p", { class: "soft small", role: "status" });
   const more = el("button", { type: "button", text: "Show more", hidden: true, on: { click: () => { view.limit += 2 * PAGE; load(); } } });
   const save = el("button", { type: "button", text: "Save all as JSON Lines", on: { click: () => exported(save) } });
-  replace(root, el("div", { class: "history-frame" }, table(body)), status, el("div", { class: "history-actions" }, more, save));
+  replace(root, el("div", { class: "history-frame" }, list), status, el("div", { class: "history-actions" }, more, save));
 
   async function load() {
     const turn = ++view.turn;
@@ -36,9 +36,9 @@ export function mount(root) {
   }
 
   function show() {
-    const known = new Map([...body.children].map((row) => [row.dataset.version, row]));
+    const known = new Map([...list.tBodies].map((rows) => [rows.dataset.version, rows]));
     const changes = view.changes.slice(0, view.limit);
-    replace(body, ...changes.map((change) => known.get(String(change.version)) ?? row(change)));
+    replace(list, list.caption, list.tHead, ...changes.map((change) => known.get(String(change.version)) ?? rows(change)));
     more.hidden = view.changes.length <= view.limit || view.limit >= MOST;
     status.classList.toggle("bad", Boolean(view.failed));
     write(status, view.failed ? `The history could not be read: ${view.failed}.` : changes.length ? "" : "Nothing was changed yet.");
@@ -52,19 +52,21 @@ export function mount(root) {
   });
 }
 
-function table(body) {
+function table() {
   const heads = ["When", "Who", "What", "Why"].map((text) => el("th", { scope: "col", text }));
-  return el("table", { class: "history" }, el("caption", { class: "unseen", text: "History" }), el("thead", {}, el("tr", {}, ...heads)), body);
+  return el("table", { class: "history" }, el("caption", { class: "unseen", text: "History" }), el("thead", {}, el("tr", {}, ...heads)));
 }
 
-function row(change) {
+/** A change, and below it the figures once they are asked for: both of one version. */
+function rows(change) {
   const at = new Date(change.at * 1000);
   const time = el("time", { datetime: at.toISOString(), title: `${at.toISOString().slice(0, 19).replace("T", " ")} UTC`, text: when(change.at) });
-  return el("tr", { "data-version": change.version },
+  const place = el("tr", { class: "history-figures", hidden: true });
+  return el("tbody", { "data-version": change.version }, el("tr", {},
     el("td", { class: "history-when" }, time, el("span", { class: "soft small", text: `version ${change.version}` })),
     el("td", { class: "history-who", text: change.who }),
     el("td", { class: "history-what" }, ...what(change)),
-    el("td", { class: "history-why" }, el("span", { text: change.reason || "–" }), figures(change)));
+    el("td", { class: "history-why" }, el("p", { text: change.reason || "–" }), figures(change, place))), place);
 }
 
 function what({ before, after }) {
@@ -94,13 +96,15 @@ function pinsOf(before, after) {
 }
 
 /** Made when they are asked for: a ramp's step may have hundreds. */
-function figures(change) {
+function figures(change, place) {
   if (!change.figures) return null;
-  const details = el("details", {}, el("summary", { text: "Figures" }));
-  details.addEventListener("toggle", () => {
-    if (details.open && details.childElementCount === 1) details.append(figuresOf(change.figures));
+  const button = el("button", { type: "button", class: "plain", "aria-expanded": "false", text: "Figures" });
+  button.addEventListener("click", () => {
+    if (!place.childElementCount) place.append(el("td", { colspan: 4 }, figuresOf(change.figures)));
+    place.hidden = !place.hidden;
+    button.setAttribute("aria-expanded", String(!place.hidden));
   });
-  return details;
+  return button;
 }
 
 /** The file comes with the key, as a blob: a plain link would carry none. */
