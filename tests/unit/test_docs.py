@@ -145,6 +145,7 @@ class TestTroubleshooting:
     def test_each_sentence_that_it_quotes_is_one_that_the_code_says(self) -> None:
         quoted = re.findall(r"^\| (?:``(.+?)``|`([^`]+)`) \|", self.PAGE.read_text(), re.M)
         assert len(quoted) > 35
+        assert "a sentence that " + "nobody ever says" not in sentences()
         missing = [one or other for one, other in quoted if (one or other).strip("…") not in sentences()]
         assert missing == []
 
