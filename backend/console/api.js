@@ -2,6 +2,9 @@
 
 const KEY = "crossfade-key";
 const TIMEOUT_S = 10;
+const AGAIN_AFTER_S = 4; // a worker that is well confirms a roll back within three, or says who did not
+const TRIES = 4;
+const PAUSE_MS = 400;
 
 /** What the backend refused, in its own words. */
 export class Problem extends Error {
@@ -54,6 +57,22 @@ export async function call(method, path, { json, body, headers = {}, params, tim
   const data = await inTime(read(response), timeoutS);
   if (!response.ok) throw new Problem(response.status, data ?? {}, response.headers.get("ETag"));
   return { status: response.status, headers: response.headers, data };
+}
+
+/**
+ * The same for what may be asked twice: where no answer comes, on a new connection, which may meet a worker that is
+ * well. `onLost(error, tries)` hears of each try that was lost.
+ */
+export async function callAgain(method, path, options = {}, onLost = () => {}) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await call(method, path, { timeoutS: AGAIN_AFTER_S, ...options });
+    } catch (error) {
+      if (!(error instanceof Lost) || tries === TRIES) throw error;
+      onLost(error, tries);
+      await new Promise((done) => { setTimeout(done, PAUSE_MS); });
+    }
+  }
 }
 
 /** A picture as a blob's address, since an `<img>` carries no key. Whoever asked for it revokes it. */

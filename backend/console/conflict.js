@@ -1,6 +1,6 @@
 /** A lost update: who changed what meanwhile, what was wanted here, and the way out that needs nobody's agreement. */
 
-import { call } from "./api.js";
+import { callAgain } from "./api.js";
 import { ask, bullets } from "./dialog.js";
 import { el } from "./dom.js";
 import { differences, when } from "./words.js";
@@ -32,7 +32,7 @@ export async function askAboutConflict({ since, wanted }) {
 
 async function changesSince(version) {
   try {
-    const { data } = await call("GET", "/api/rollout/history", { params: { limit: 20 }, timeoutS: 3 });
+    const { data } = await callAgain("GET", "/api/rollout/history", { params: { limit: 20 } });
     return data.changes.filter((one) => one.version > version);
   } catch {
     return null;

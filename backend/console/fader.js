@@ -57,7 +57,7 @@ function sendForm() {
   const apply = el("button", { type: "submit", class: "primary", text: "Apply" });
   const discard = el("button", { type: "button", text: "Discard", on: { click: () => moved(emptyDraft()) } });
   const failed = el("p", { class: "bad", role: "alert" });
-  const send = { reason, lines, apply, discard, failed, show: null };
+  const send = { reason, lines, apply, failed, busy: false, show: null };
   send.element = el("form", { class: "draft", hidden: true, on: { submit: (event) => { event.preventDefault(); applyDraft(send); } } },
     lines, label, el("div", { class: "actions" }, apply, discard), failed);
   redraw = () => send.show();
@@ -73,10 +73,10 @@ function moved(next) {
 }
 
 async function applyDraft(send) {
-  if (isEmpty(draft)) return;
+  if (isEmpty(draft) || send.busy) return;
   const sent = draft;
   const { detectors } = state.me;
-  send.apply.disabled = true;
+  setBusy(send, true);
   write(send.failed, "");
   try {
     const answer = await change({
@@ -91,9 +91,16 @@ async function applyDraft(send) {
     write(send.failed, `Not applied: ${error.message}. The draft is kept.`);
     if (error.status === 401 || error.status === 403) sayFailed("The shares were not changed", error);
   } finally {
-    send.apply.disabled = false;
+    setBusy(send, false);
     redraw();
   }
+}
+
+/** Not disabled: that would take the keyboard away from it. */
+function setBusy(send, busy) {
+  send.busy = busy;
+  send.apply.setAttribute("aria-disabled", busy);
+  write(send.apply, busy ? "Applying…" : "Apply");
 }
 
 // --- what is shown ---------------------------------------------------------------------------------------
@@ -105,7 +112,7 @@ function show(view) {
   const after = sharesAfter(draft, rollout, me.detectors);
   showMaster(view.master, rollout, me.detectors);
   rowsOf(view, me.detectors).forEach(([name, row]) => showRow(row, name, rollout, after[name]));
-  showSend(view.send, rollout, me.detectors);
+  showSend(view.send, rollout, me.detectors, view.master.fader.slider);
 }
 
 function rowsOf(view, detectors) {
@@ -140,8 +147,9 @@ function showRow(row, name, rollout, after) {
   write(row.now, `now ${percent(rollout.effective[name])}`);
 }
 
-function showSend(send, rollout, detectors) {
+function showSend(send, rollout, detectors, home) {
   const empty = isEmpty(draft);
+  if (empty && send.element.contains(document.activeElement)) home.focus();
   if (send.element.hidden !== empty) send.element.hidden = empty;
   if (empty) return write(send.failed, "");
   const changed = draft.seen.rollout.version < rollout.version;

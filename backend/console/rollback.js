@@ -18,7 +18,7 @@ export function mount(root) {
   const box = el("input", { type: "checkbox", role: "switch", id: "triton-allowed", "aria-describedby": "switch-words",
     on: { change: () => flip(box) } });
   const words = el("p", { id: "switch-words", class: "small soft switch-words" });
-  const facts = el("dl", { class: "facts", "data-live": true });
+  const facts = el("dl", { class: "standing", "data-live": true });
   replace(root, el("label", { class: "switch", for: "triton-allowed" }, box, el("span", { class: "knob", "aria-hidden": "true" }),
     el("span", { text: "Triton allowed" })), words, facts);
   on("rollout me", () => {
@@ -38,11 +38,13 @@ function mountButton() {
   mountOutcome(news);
   on("me outcome", () => {
     $("#steer").hidden = !state.me;
-    button.disabled = !isAdmin() || outcome?.stage === "asking";
+    button.disabled = !isAdmin();
+    button.setAttribute("aria-disabled", outcome?.stage === "asking"); // the keyboard stays on it
   });
 }
 
 async function askAndRollBack() {
+  if (outcome?.stage === "asking") return;
   const reason = await askReason({
     title: "Roll back everything to legacy?",
     body: [bullets(consequences(state.rollout))],
@@ -81,7 +83,8 @@ async function flip(box) {
 /** Off needs no question; on does where requests would follow. */
 async function whyFlip(enabled, rollout) {
   if (!enabled) return "switched off in the console";
-  const given = [...Object.entries(rollout.overrides), ["every other detector", rollout.fraction]].filter(([, share]) => share > 0);
+  const others = Object.keys(rollout.overrides).length ? "every other detector" : "every detector";
+  const given = [...Object.entries(rollout.overrides), [others, rollout.fraction]].filter(([, share]) => share > 0);
   if (!given.length) return "switched on in the console";
   return askReason({
     title: "Allow Triton again?",

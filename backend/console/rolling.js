@@ -1,14 +1,14 @@
 /** Rolling back: asked for until somebody answers, and watched until every live worker has confirmed it. */
 
-import { call, Lost } from "./api.js";
-import { emit, on, setRollout, state } from "./store.js";
+import { callAgain, Lost } from "./api.js";
+import { emit, on, setRollout } from "./store.js";
 
 export const UNDO_S = 300;
-const TIMEOUT_S = 4; // a worker answers within three, confirmed or not
-const TRIES = 4; // the next try is a new connection, and may meet a worker that is well
-const PAUSE_MS = 400;
 const NOT_HEARD = "This worker sends nothing to Triton any more"; // of a backend that could not tell the store
 const KEPT = "crossfade-rolled-back";
+const LATELY_S = 30;
+
+const heard = new Map(); // workers, and when they were last told of, in ms
 
 /**
  * What became of the last one, or null. `stage`: "asking", "done", "alone" (the store was away, and has not heard of
@@ -18,21 +18,16 @@ export let outcome = remembered();
 
 /** Everything to legacy. Never throws: what came of it is in `outcome`, and told as topic "outcome". */
 export async function rollBack(reason) {
-  const before = namesOf(state.rollout);
   show({ stage: "asking", reason, tries: 0 });
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const { data } = await call("POST", "/api/rollout/rollback", { json: { reason }, timeoutS: TIMEOUT_S });
-      const { pending, ...rollout } = data;
-      const gone = before.filter((name) => !namesOf(rollout).includes(name)); // stood still while we asked
-      show({ stage: "done", reason, version: data.version, pending, gone, at: Date.now() });
-      setRollout(rollout, { mine: true });
-      return;
-    } catch (error) {
-      if (!(error instanceof Lost) || tries === TRIES) return show(failed(error, reason));
-      show({ stage: "asking", reason, tries, why: error.message });
-      await new Promise((done) => { setTimeout(done, PAUSE_MS); });
-    }
+  try {
+    const { data } = await callAgain("POST", "/api/rollout/rollback", { json: { reason } },
+      (error, tries) => show({ stage: "asking", reason, tries, why: error.message }));
+    const { pending, ...rollout } = data;
+    const gone = heardLately().filter((name) => !namesOf(rollout).includes(name)); // stands still, or has ended
+    show({ stage: "done", reason, version: data.version, pending, gone, at: Date.now() });
+    setRollout(rollout, { mine: true });
+  } catch (error) {
+    show(failed(error, reason));
   }
 }
 
@@ -44,6 +39,10 @@ export function forgetOutcome() {
 /** Whether it can still be taken back from here. */
 export function isUndoable(now = Date.now()) {
   return outcome?.stage === "done" && now < outcome.at + UNDO_S * 1000;
+}
+
+function heardLately() {
+  return [...heard].filter(([, at]) => Date.now() - at < LATELY_S * 1000).map(([name]) => name);
 }
 
 function namesOf(rollout) {
@@ -75,6 +74,8 @@ function remembered() {
     return null;
   }
 }
+
+on("rollout", ({ rollout }) => namesOf(rollout).forEach((name) => heard.set(name, Date.now())));
 
 /** Whether the store was told at last, who has confirmed since, and who is back: a worker that was gone obeys the newest state before it does anything. */
 on("rollout", ({ rollout }) => {

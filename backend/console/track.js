@@ -21,7 +21,7 @@ export function track(label, moved, master = false) {
   const lane = el("div", { class: "lane" }, slider, asked, marks, now, ticks);
   const element = el("div", { class: master ? "track is-master" : "track" }, lane,
     el("label", { class: "percent" }, number, el("span", { "aria-hidden": "true", text: "%" })));
-  return { element, show: (what) => show({ element, slider, number, asked, marks, now }, what) };
+  return { element, slider, show: (what) => show({ element, slider, number, asked, marks, now }, what) };
 }
 
 function show({ element, slider, number, asked, marks, now }, { drafted, asked: share, effective, enabled }) {
