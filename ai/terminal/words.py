@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from ai.terminal.printable import printable
+
+_NOT_UNDERSTOOD = 2  # argparse's own status
 _CLOSE = 0.6  # of the letters; `statsu` is near `status`, `frob` near nothing
 
 
@@ -37,7 +40,7 @@ class Words(argparse.ArgumentParser):
         """Argparse's own words of a choice name the argument and all the choices; the near one comes after."""
         if chosen := re.search(r"invalid choice: '([^']*)'", message):
             message += like(chosen[1], re.findall(r"'([^']*)'", message[chosen.end() :]))
-        super().error(message)
+        self.exit(_NOT_UNDERSTOOD, f"{printable(f'{self.prog}: {message}')} (`{self.prog} --help`)\n")
 
     def _like_an_option(self, left: Sequence[str]) -> str:
         options = [name for name in self._option_string_actions if name.startswith("--")]

@@ -1,13 +1,13 @@
-"""`crossfade serve` and `models`, and that there is a `doctor`: the backend alone, and what a Triton serves."""
+"""`crossfade serve`, `models` and `doctor`: the backend alone, what a Triton serves, and what is wrong here."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
-from collections.abc import Sequence
 
+from ai.triton.building import words as model_words
+from backend import doctor
 from backend.commands.words import Commands, add
 from backend.settings import Settings, read_settings, whole_environment
 from backend.stack.plan import command_of
@@ -15,17 +15,26 @@ from backend.stack.plan import command_of
 
 def add_words(commands: Commands) -> None:
     serve = add(commands, "serve", _serve, "the backend alone, in the foreground",
-                "As production runs it: the sides are wherever RTDETR_URL, YOLO26_URL and TRITON_URL say.")  # fmt: skip
+                "As production runs it: the sides are wherever RTDETR_URL, YOLO26_URL and TRITON_URL say.\n"
+                "  crossfade serve\n"
+                "  RTDETR_URL=http://10.0.0.7:8090 crossfade serve --workers 4")  # fmt: skip
     serve.add_argument("--workers", type=int, metavar="N", help="processes (WORKERS, 1)")
-    commands.add_parser("models", help="build, list, add and compare what a Triton serves", add_help=False)
-    commands.add_parser(
-        "doctor", help="what keeps this machine from running it, and how to mend it", add_help=False
+    models = add(commands, "models", lambda *_: 0, model_words.ABOUT, model_words.EXAMPLES)
+    model_words.add_to(models)
+    models.set_defaults(alone=_models)
+    examine = add(commands, "doctor", lambda *_: 0, doctor.ABOUT, doctor.EXAMPLES)
+    doctor.add_to(examine)
+    examine.set_defaults(alone=doctor.run)  # it reads the settings itself, to say what is wrong with them
+
+
+def _models(args: argparse.Namespace) -> int:
+    """In this process' place: it needs torch, and nothing else here does."""
+    words: list[str] = args.words
+    after = words[words.index("models") + 1 :]
+    trace = ["--trace"] if args.trace else []
+    os.execve(  # noqa: S606 - our own module, the caller's own words
+        sys.executable, command_of("ai.triton.models", *trace, *after), whole_environment()
     )
-
-
-def models(arguments: Sequence[str]) -> int:
-    """In a process of its own, with words of its own: it needs torch, and nothing else here does."""
-    return subprocess.run(command_of("ai.triton.models", *arguments), check=False).returncode  # noqa: S603 - our own module, the caller's own words
 
 
 def _serve(args: argparse.Namespace, settings: Settings) -> int:

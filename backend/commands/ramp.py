@@ -8,7 +8,7 @@ from typing import Any
 from backend.commands.asking import add_asking, backend_of
 from backend.commands.ramp_watch import screen_for, watched
 from backend.commands.ramp_words import described
-from backend.commands.words import Commands, share, tell, tell_document
+from backend.commands.words import Commands, add_group, share, tell, tell_document
 from backend.settings import Settings
 from backend.stack.backend_api import table
 
@@ -16,10 +16,12 @@ PATH = "/api/rollout/ramp"
 
 
 def add_words(commands: Commands) -> None:
-    ramp = commands.add_parser(
-        "ramp", help="let Triton's share grow as the evidence allows: start, watch, pause, end it"
-    )
-    words = ramp.add_subparsers(required=True, metavar="WHAT")
+    words = add_group(
+        commands, "ramp", "let Triton's share grow as the evidence allows: start, watch, pause, end it",
+        "  crossfade models parity && crossfade ramp start --reason 'certified on Monday'\n"
+        "  crossfade ramp watch\n"
+        "  crossfade ramp abort --reason 'the night was too quiet'",
+    )  # fmt: skip
     start = add_asking(words, "start", _start, "begin, from the share that Triton has now",
                  "  crossfade ramp start --reason 'certified on Monday'\n"
                  "  crossfade ramp start --detector yolo26 --steps 0.1,0.5,1 --gate 1      the last step asks first\n"

@@ -12,7 +12,7 @@ import httpx
 from backend.commands.asking import add_asking, backend_of
 from backend.commands.ramp_words import one_line
 from backend.commands.rollout_seen import add_seen
-from backend.commands.words import Commands, share, tell, tell_document
+from backend.commands.words import Commands, add_group, share, tell, tell_document
 from backend.settings import Settings
 from backend.stack.backend_api import BackendApi, NotAnswered, table
 from backend.stack.errors import StackError
@@ -25,8 +25,13 @@ Patch = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def add_words(commands: Commands) -> None:
-    rollout = commands.add_parser("rollout", help="how much Triton serves: show it, change it, roll it back")
-    words = rollout.add_subparsers(required=True, metavar="WHAT")
+    words = add_group(
+        commands, "rollout", "how much Triton serves: show it, change it, roll it back",
+        "  crossfade rollout show\n"
+        "  crossfade rollout set --fraction 0.25 --reason 'a quiet week'\n"
+        "  crossfade rollout rollback --reason 'people were missed'\n"
+        "  crossfade rollout history -n 5",
+    )  # fmt: skip
     show = add_asking(words, "show", _show, "the state that all workers obey")
     show.add_argument("--json", action="store_true", help="as the API tells it")
     change = add_asking(words, "set", _set, "change shares; what is not named stays",

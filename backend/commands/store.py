@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backend.commands.words import Commands, add, tell
+from backend.commands.words import Commands, add, add_group, tell, tell_document
 from backend.rollout.backup import Backup, BadBackup, WouldGiveMore, back_up, restore
 from backend.rollout.journal import Journal
 from backend.rollout.patching import require_served
@@ -19,22 +19,28 @@ from backend.settings import Settings
 
 
 def add_words(commands: Commands) -> None:
-    store = commands.add_parser("store", help="what the workers agree on: keep it in a file, bring it back")
-    what = store.add_subparsers(required=True, metavar="WHAT")
+    what = add_group(
+        commands, "store", "what the workers agree on: keep it in a file, bring it back",
+        "  crossfade store backup crossfade-$(date +%F).jsonl\n"
+        "  ROLLOUT_STORE=redis://10.0.0.5 crossfade store restore crossfade-2026-11-21.jsonl",
+    )  # fmt: skip
     keep = add(what, "backup", _backup, "write all of it into a file: flags, history, evidence, pictures",
                "The file is for this user only: it holds the pictures of pairs that differ.\n"
                "  crossfade store backup crossfade-$(date +%F).jsonl")  # fmt: skip
     keep.add_argument("file", type=Path)
     keep.add_argument("--force", action="store_true", help="replace a file that is there")
+    keep.add_argument("--json", action="store_true", help="what was kept, as a JSON table")
     back = add(what, "restore", _restore, "bring back what a backup holds, from any kind of store to any",
                "The state of the file becomes a change that every worker obeys. An empty store gets the\n"
                "rest as well; where there is content, it stays. A ramp that was on comes back paused,\n"
-               "and measures anew.")  # fmt: skip
+               "and measures anew.\n"
+               "  crossfade store restore crossfade-2026-11-21.jsonl")  # fmt: skip
     back.add_argument("file", type=Path)
     back.add_argument(
         "--give-triton-more", action="store_true",
         help="also what was taken from Triton since the backup, by a rollback for instance",
     )  # fmt: skip
+    back.add_argument("--json", action="store_true", help="what was brought back, as a JSON table")
 
 
 def _backup(args: argparse.Namespace, settings: Settings) -> int:
@@ -43,7 +49,10 @@ def _backup(args: argparse.Namespace, settings: Settings) -> int:
         raise BadBackup(f"There is no store at {path} yet; nothing to keep.")
     with _store_of(settings) as store:
         rows = back_up(store, args.file, store_name(settings.store_url), force=args.force)
-    tell(f"{args.file}: {rows} rows of {store_name(settings.store_url)}")
+    if args.json:
+        tell_document({"file": str(args.file), "rows": rows, "store": store_name(settings.store_url)})
+    else:
+        tell(f"{args.file}: {rows} rows of {store_name(settings.store_url)}")
     return 0
 
 
@@ -53,9 +62,16 @@ def _restore(args: argparse.Namespace, settings: Settings) -> int:
         require_served(backup.newest.state)
     with _store_of(settings) as store:
         change = _restored(store, backup, settings, more=args.give_triton_more)
-    paused = [name for name, ramp in change.state.ramps.items() if ramp.is_on]
+    paused, name = (
+        [name for name, ramp in change.state.ramps.items() if ramp.is_on],
+        store_name(settings.store_url),
+    )
+    if args.json:
+        tell_document({"store": name, "flags_of": backup.when, "version": change.version, "paused": paused,
+                       "enabled": change.state.enabled, "fraction": change.state.fraction})  # fmt: skip
+        return 0
     tell(
-        f"{store_name(settings.store_url)}: the flags are as they were on {backup.when} (version {change.version}): "
+        f"{name}: the flags are as they were on {backup.when} (version {change.version}): "
         f"Triton {'on' if change.state.enabled else 'off'}, fraction {change.state.fraction:.2%}"
     )
     if paused:

@@ -29,13 +29,15 @@ def colour(text: str, kind: Kind) -> str:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
-    """One line each, columns as wide as what stands in them, figures to the right; cells may be coloured."""
+    """One line each, below the headers if there are any. Columns are as wide as what stands in them, figures stand to
+    the right; cells may be coloured."""
+    head = [tuple(headers)] if headers else []
     cells = [tuple(_safe(cell) for cell in row) for row in rows]
-    columns = list(zip(headers, *cells, strict=True))
+    columns = list(zip(*head, *cells, strict=True))
     widths = [max(map(width, column)) for column in columns]
-    right = [all(_FIGURE.fullmatch(OURS.sub("", cell)) for cell in column[1:]) for column in columns]
-    lines = [_line(row, widths, right, indent) for row in (headers, *cells)]
-    return [colour(lines[0], "head"), *lines[1:]]
+    right = [all(_FIGURE.fullmatch(OURS.sub("", cell)) for cell in column[len(head) :]) for column in columns]
+    lines = [_line(row, widths, right, indent) for row in (*head, *cells)]
+    return [colour(line, "head") for line in lines[: len(head)]] + lines[len(head) :]
 
 
 def width(text: str) -> int:

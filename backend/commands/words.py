@@ -9,9 +9,8 @@ import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TextIO, TypeAlias
+from typing import Protocol, TextIO, TypeAlias
 
-from ai.terminal.printable import printable as printable
 from ai.terminal.stream import has_colours
 from ai.triton.embedded.settings import read_settings as read_embedded
 from backend.commands.terminal import safe_for
@@ -23,16 +22,29 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Command = Callable[[argparse.Namespace, Settings], int]
 
 
+class CommandModule(Protocol):
+    """What a module of `backend.commands` offers."""
+
+    def add_words(self, commands: Commands, /) -> None: ...
+
+
 def add(
     commands: Commands, name: str, command: Command, summary: str, more: str = ""
 ) -> argparse.ArgumentParser:
     """`summary` stands in the list of commands; its own help adds `more`, with examples."""
     parser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=more or None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.set_defaults(command=command)
     return parser
+
+
+def add_group(commands: Commands, name: str, summary: str, examples: str) -> Commands:
+    """A command that has commands of its own."""
+    group = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=examples
+    )
+    return group.add_subparsers(required=True, metavar="WHAT")
 
 
 def tell(*lines: str) -> None:

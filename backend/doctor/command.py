@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 from ai.core.errors import BadSetting, CrossfadeError
+from ai.terminal.words import Words
 from ai.triton.embedded.settings import read_settings as read_embedded
 from backend.doctor.finding import Finding, Patient
 from backend.doctor.machine import disk, gpu, ports, python, shared_memory
@@ -16,10 +17,19 @@ from backend.settings import DETECTORS, ENV_FILE, read_settings
 from backend.stack.foreign_triton import examined
 from backend.stack.plan import parts_of
 
+ABOUT = "what keeps this machine from running it, and how to mend it"
+EXAMPLES = """  crossfade doctor
+  crossfade doctor --json | jq -r '.[] | select(.level == "FAIL").mend'
+  crossfade doctor --triton 10.0.0.9:8001 --model yolo26_jpeg      would a Triton of yours serve our client?
+Exit status 0: nothing fails, whatever it warns of; 1: something does."""
+
 
 def main(arguments: Sequence[str]) -> int:
+    return run(parser().parse_args(arguments))
+
+
+def run(args: argparse.Namespace) -> int:
     """Exit status 1 if something fails."""
-    args = parser().parse_args(arguments)
     found = []
     for finding in foreign_triton(args) if args.triton is not None else examine():
         found.append(finding)
@@ -31,7 +41,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    words = argparse.ArgumentParser(prog="crossfade doctor", description=__doc__)
+    words = Words(prog="crossfade doctor", description=__doc__)
+    add_to(words)
+    return words
+
+
+def add_to(words: argparse.ArgumentParser) -> None:
     words.add_argument("--json", action="store_true", help="a list of tables")
     words.add_argument(
         "--triton", metavar="HOST:PORT", help="only whether the Triton there serves our client, call by call"
@@ -42,7 +57,6 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument(
         "--model", action="append", metavar="NAME", help="asked of --triton (those of both detectors)"
     )
-    return words
 
 
 def examine() -> Iterator[Finding]:

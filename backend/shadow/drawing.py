@@ -65,18 +65,19 @@ def _draw_side(
         if (one.kind in DIFFERENCES) != thick:
             continue
         left, top, right, bottom = (round(side * scale) for side in one.detection[:4])
-        _draw_box(canvas, (left, top, right, bottom), colour, 3 if thick else 1, dashed)
+        draw_box(canvas, (left, top, right, bottom), colour, 3 if thick else 1, dashed)
         words = _words(one.detection, one.kind if thick else "")
-        _write(canvas, words, left, bottom if dashed else top, colour, below=dashed)
+        write(canvas, words, left, bottom if dashed else top, colour, below=dashed)
 
 
 def _words(one: Detection, kind: str) -> str:
     return f"{kind} {one.label} {one.score:.2f}".strip()
 
 
-def _draw_box(
+def draw_box(
     canvas: Pixels, box: tuple[int, int, int, int], colour: Colour, thickness: int, dashed: bool
 ) -> None:
+    """On a dark edge, so that it is seen on any ground."""
     left, top, right, bottom = box
     if not dashed:
         cv2.rectangle(canvas, (left, top), (right, bottom), _INK, thickness + 2)
@@ -97,18 +98,20 @@ def _dash(
     cv2.line(canvas, start, end, colour, thickness)
 
 
-def _write(canvas: Pixels, words: str, left: int, line: int, colour: Colour, *, below: bool) -> None:
-    """On a ground of its own, and wholly inside the picture."""
-    (width, height), _ = cv2.getTextSize(words, _FONT, _FONT_SCALE, 1)
+def write(
+    canvas: Pixels, words: str, left: int, line: int, colour: Colour, *, below: bool, times: float = 1.0
+) -> None:
+    """On a ground of its own, and wholly inside the picture; `times` as large as in a small picture."""
+    font_scale = _FONT_SCALE * times
+    (width, height), _ = cv2.getTextSize(words, _FONT, font_scale, max(1, round(times)))
     box_width, box_height = width + 2 * _PAD_PX, height + 2 * _PAD_PX
     left = max(0, min(left, canvas.shape[1] - box_width))
     top = max(0, min(line if below else line - box_height, canvas.shape[0] - box_height))
     cv2.rectangle(canvas, (left, top), (left + box_width, top + box_height), _INK, cv2.FILLED)
-    cv2.putText(
-        canvas, words, (left + _PAD_PX, top + height + _PAD_PX), _FONT, _FONT_SCALE, colour, 1, cv2.LINE_AA
-    )
+    foot = left + _PAD_PX, top + height + _PAD_PX
+    cv2.putText(canvas, words, foot, _FONT, font_scale, colour, max(1, round(times)), cv2.LINE_AA)
 
 
 def _draw_legend(canvas: Pixels) -> None:
-    _write(canvas, "legacy: solid", 0, 0, LEGACY_COLOUR, below=True)
-    _write(canvas, "Triton: dashed", 120, 0, TRITON_COLOUR, below=True)
+    write(canvas, "legacy: solid", 0, 0, LEGACY_COLOUR, below=True)
+    write(canvas, "Triton: dashed", 120, 0, TRITON_COLOUR, below=True)

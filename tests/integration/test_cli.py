@@ -16,6 +16,7 @@ import pytest
 
 from ai.core.sample import SAMPLE
 from ai.triton.embedded import record
+from backend.commands.statuses import Status
 from tests.services import free_port
 
 PROGRAM = Path(sys.executable).with_name("crossfade")
@@ -165,7 +166,7 @@ def test_the_rollout_is_changed_acknowledged_and_rolled_back(stack):
     assert "now       yolo26 100.00%" in only.stdout
     off = stack.run("rollout", "disable")
     assert "Triton is off" in off.stdout
-    assert stack.run("detect", str(SAMPLE), "--backend", "triton").returncode == 1
+    assert stack.run("detect", str(SAMPLE), "--backend", "triton").returncode == Status.REFUSED
     assert "Triton is on" in stack.run("rollout", "enable").stdout
     back = stack.run("rollout", "rollback", "--reason", "people were missed")
     assert back.returncode == 0, back.stderr
@@ -180,7 +181,7 @@ def test_the_rollout_is_changed_acknowledged_and_rolled_back(stack):
 def test_a_ramp_is_started_followed_and_aborted(stack):
     """On the real store, led by the real backend: its last look is what `watch` tells."""
     refused = stack.run("ramp", "start", "--detector", "yolo26")
-    assert refused.returncode == 1
+    assert refused.returncode == Status.REFUSED
     assert "certificate" in refused.stderr
     started = stack.run("ramp", "start", "--detector", "yolo26", "--force", "--reason", "a try", "--dry-run")
     assert started.returncode == 0, started.stderr
@@ -200,7 +201,7 @@ def test_a_ramp_is_started_followed_and_aborted(stack):
 
 def test_a_change_without_the_right_key_is_refused_in_words(stack):
     refused = stack.run("rollout", "set", "--fraction", "1", "--key", "guessed")
-    assert refused.returncode == 1
+    assert refused.returncode == Status.REFUSED
     assert "key" in refused.stderr
 
 
@@ -283,7 +284,7 @@ def test_a_port_that_another_program_holds_is_told(machine):
 def test_without_a_backend_the_commands_say_how_to_get_one(machine):
     for words in (("detect", str(SAMPLE)), ("rollout", "show")):
         asked = machine.run(*words)
-        assert asked.returncode == 1
+        assert asked.returncode == Status.AWAY
         assert "`crossfade up` starts it" in asked.stderr
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from ai.core.sample import sample_jpeg
 from backend import cli
+from backend.commands.statuses import Status
 from backend.ramp.looks import Answer, Look
 from backend.rollout.store import Change, Sample, SampleLimits, Store
 from tests.api_parts import Running, ramped_settings_of, running, sides_of
@@ -73,7 +74,7 @@ def test_a_ramp_is_ordered_about_in_words(said):
     assert json.loads(said("ramp", "show", "--json")[1])["ramps"]["yolo26"]["phase"] == "ended"
 
 
-def test_an_order_that_cannot_be_is_told_with_exit_status_1(said):
+def test_an_order_that_cannot_be_is_told_and_who_refused_it_by_the_exit_status(said):
     for words, why in (
         (("ramp", "start"), "certificate"),
         (("ramp", "start", "--force"), "needs a reason"),
@@ -84,7 +85,8 @@ def test_an_order_that_cannot_be_is_told_with_exit_status_1(said):
         (("rollout", "samples", "--delete"), "--camera NAME, or --all"),
     ):
         status, _, complaint = said(*words)
-        assert status == 1, words
+        by_us = words[1] == "watch" or words[0] == "rollout"
+        assert status == (Status.NOT_DONE if by_us else Status.REFUSED), words
         assert why in complaint
 
 
@@ -139,7 +141,7 @@ def test_the_history_goes_into_a_file_whole_or_not_at_all(said, tmp_path):
     assert (status, "cannot be written" in complaint) == (1, True)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     before = file.read_text()
-    assert said("rollout", "history", "--export", str(file), "--detector", "resnet")[0] == 1
+    assert said("rollout", "history", "--export", str(file), "--detector", "resnet")[0] == Status.REFUSED
     assert file.read_text() == before
     assert [path.name for path in folder.iterdir()] == [file.name], "no draft is left"
 
@@ -365,5 +367,5 @@ def test_a_watch_outlives_a_backend_that_is_started_again(tmp_path, nothing_said
 
 def test_a_watch_with_a_wrong_key_ends_in_words(api):
     watcher = Watcher(api.url, "--key", "guessed")
-    assert watcher.ended() == 1
+    assert watcher.ended() == Status.REFUSED
     assert "not known here" in watcher.said

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ai.triton.embedded.settings import read_settings as read_embedded
-from backend.commands import stack
+from backend.commands import stack, status
 from backend.settings import read_settings
 from backend.stack.journal import Journal
 from backend.stack.log_keeper import keep_logs, nameless, overgrown
@@ -233,20 +233,20 @@ class TestStart:
     def test_the_status_says_that_nobody_keeps_them_and_that_one_was_removed(
         self, tmp_path, bounded, monkeypatch, capsys
     ):
-        monkeypatch.setattr(stack, "parts", lambda _: (bounded,))
-        monkeypatch.setattr(stack, "_rollout", lambda _: None)
+        monkeypatch.setattr(status, "parts", lambda _: (bounded,))
+        monkeypatch.setattr(status, "rollout_of", lambda _: None)
         settings = read_settings(crossfade_var=tmp_path)
         started(tmp_path, bounded).run()
         (pid, _) = json.loads((tmp_path / "run" / "log-keeper.json").read_text())
-        assert stack._status(argparse.Namespace(json=False), settings) == 0
+        assert status._status(argparse.Namespace(json=False), settings) == 0
         assert "logs  " not in capsys.readouterr().out
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         bounded.log.unlink()
-        stack._status(argparse.Namespace(json=False), settings)
+        status._status(argparse.Namespace(json=False), settings)
         said = capsys.readouterr().out
         assert "whoever kept them to LOG_MAX_BYTES has ended" in said
         assert f"{bounded.log} was removed" in said
-        stack._status(argparse.Namespace(json=True), settings)
+        status._status(argparse.Namespace(json=True), settings)
         told = json.loads(capsys.readouterr().out)
         assert (told["logs_kept"], told["logs_gone"]) == (False, [str(bounded.log)])
