@@ -55,7 +55,16 @@ evidence: setup
 proof: setup
 	$(BIN)/python -m benchmarks.proof
 
-docs chaos soak browser:
+# The pages that are made from the code: settings, commands, API.
+docs: setup
+	$(BIN)/python -m docs.making
+
+# The console, as a real browser shows it (Debian's chromium); the pictures in docs/img are made again.
+browser: setup
+	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m tests.browser.pictures
+
+chaos soak:
 	@echo "make $@: not built yet; see 'What is here, what is to come' in README.md" >&2; exit 1
 
 clean:
