@@ -20,7 +20,7 @@ from tests.services import free_port
 
 HOST = "127.0.0.1"
 USER, PASSWORD = "crossfade", "an-mqtt-password"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 needs_mosquitto = pytest.mark.skipif(
     shutil.which("mosquitto") is None or shutil.which("mosquitto_passwd") is None,

@@ -21,6 +21,7 @@ from backend.home.story import Story, figures
 from backend.home.windows import LONGEST_S, kept, last_minute
 from backend.rollout.ramps import Ramp
 from backend.rollout.state import RolloutState
+from tests.services import ROOT
 
 DETECTOR = "yolo26"
 SERVES = {DETECTOR: {"legacy": "serves", "triton": "not asked"}}
@@ -269,6 +270,22 @@ def test_every_state_that_is_told_is_one_that_was_introduced():
         assert kind.field in told
         assert told[kind.field] in entity.get("options", [told[kind.field]])
     assert told.keys() == {kind.field for kind in KINDS[1:]}
+
+
+def test_the_page_names_the_entities_as_home_assistant_will():
+    """It makes an entity's id of its device's name and its own."""
+    page = (ROOT / "docs" / "home-assistant.md").read_text()
+    named = set(re.findall(r"(?:binary_)?sensor\.crossfade_\w+", page))
+    made = set()
+    for message in NAMES.discovery(DETECTOR):
+        told, component = json.loads(message.payload), message.topic.split("/")[1]
+        words = f"{told['device']['name']} {told['name']}".lower().replace(" ", "_")
+        made.add(f"{component}.{words}")
+    short = {
+        "sensor.crossfade_yolo26_triton_share",
+        "sensor.crossfade_yolo26_triton",
+    }  # written as …_triton there
+    assert named == made - short
 
 
 def test_nothing_that_is_introduced_can_be_commanded():
