@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 from types import TracebackType
@@ -10,6 +9,7 @@ from types import TracebackType
 import httpx
 
 from benchmarks.batch_report import Live
+from benchmarks.loadgen import percentile
 
 EVERY_S = 0.1
 SETTLED = 20  # of its first calls: the batch beside it begins by then
@@ -35,9 +35,9 @@ class LiveCaller:
 
     @property
     def seen(self) -> Live:
-        took = self._took_ms[SETTLED:] or self._took_ms
-        p95 = statistics.quantiles(took, n=20)[-1]
-        return Live(len(took), self._errors, statistics.median(took), p95)
+        took = self._took_ms[SETTLED:] if len(self._took_ms) > 2 * SETTLED else self._took_ms
+        p50_ms, p95_ms = (percentile(sorted(took), share) or 0.0 for share in (0.5, 0.95))
+        return Live(len(took), self._errors, p50_ms, p95_ms)
 
     def _ask(self) -> None:
         """In its own time: a slow answer lets the next question begin late, and no other."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
 class Unread(Exception):
-    words: str
-    again: bool  # another time it may be there, or be allowed
-    status: int | None = None
+    def __init__(self, words: str, *, again: bool, status: int | None = None) -> None:
+        super().__init__(words)
+        self.words, self.status = words, status
+        self.again = again  # another time it may be there, or be allowed
 
 
 def read_picture(path: bytes, most_bytes: int) -> bytes:
@@ -22,7 +21,7 @@ def read_picture(path: bytes, most_bytes: int) -> bytes:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - a pipe must not hold us
             before = os.fstat(file.fileno())
             _require_readable(before, most_bytes)
-            data = file.read(most_bytes + 1)
+            data = file.read(before.st_size + 1)
             after = os.fstat(file.fileno())
     except OSError as error:
         raise Unread(f"it cannot be read: {error.strerror}", again=True) from error
