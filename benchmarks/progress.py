@@ -1,38 +1,40 @@
-"""One line on stderr: how far, what was just measured, and how long it will still take."""
+"""One line on stderr: how far, what was just measured, and how long it will still take.
+
+Drawn when something has happened and by no thread: what measures times has the processor to itself.
+"""
 
 from __future__ import annotations
 
-import sys
 import time
+
+from ai.terminal.live import LiveLine
+from ai.terminal.progress import Count, minutes
+
+BAR_SIGNS = 20
+_DONE, _LEFT = "━", "─"
 
 
 class Progress:
     def __init__(self, steps: int) -> None:
+        self._count = Count("", steps, "", time.monotonic)
         self._steps = steps
-        self._taken = 0
-        self._started = time.monotonic()
-        self._on_terminal = sys.stderr.isatty()
+        self._line = LiveLine(every_s=0.0)
 
     def say(self, text: str) -> None:
-        line = f"[{self._taken:>3}/{self._steps}] {text}{self._left()}"
-        if self._on_terminal:
-            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        self._line.show(f"{self._bar}[{self._count.done:>3.0f}/{self._steps}] {text}{self._count.left}")
 
     def step(self, text: str) -> None:
-        self._taken += 1
+        self._count.done += 1
         self.say(text)
 
     def done(self) -> None:
-        minutes, seconds = divmod(round(time.monotonic() - self._started), 60)
-        self.say(f"measured in {minutes}:{seconds:02}")
-        if self._on_terminal:
-            print(file=sys.stderr)
+        self.say(f"measured in {minutes(self._count.passed_s)}")
+        self._line.done()
 
-    def _left(self) -> str:
-        if not 0 < self._taken < self._steps:
+    @property
+    def _bar(self) -> str:
+        """For eyes; a log needs none."""
+        if not self._line.is_redrawn:
             return ""
-        left_s = (time.monotonic() - self._started) / self._taken * (self._steps - self._taken)
-        minutes, seconds = divmod(round(left_s), 60)
-        return f", {minutes}:{seconds:02} left"
+        filled = round(BAR_SIGNS * self._count.done / max(self._steps, 1))
+        return f"{_DONE * filled}{_LEFT * (BAR_SIGNS - filled)} "

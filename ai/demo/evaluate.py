@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from ai.demo.scoring import Scores, Table, Truth, coco_of, found_in, score
 from ai.engines.detector import TorchDetector
 from ai.engines.torch_engine import TorchEngine
 from ai.rtdetr import model as rtdetr
+from ai.terminal.progress import progress
 from ai.yolo26 import model as yolo26
 
 DETECTORS: dict[str, Callable[[], TorchDetector]] = {"yolo26": yolo26.detector, "rtdetr": rtdetr.detector}
@@ -56,12 +56,12 @@ def evaluate(run: Run) -> dict[str, dict[str, Figures]]:
     for split in get_args(Split):
         truth: list[Truth] = []
         answers: dict[str, list[Table]] = {name: [] for name in engines}
-        for scenes in _drawn(run, split):
-            for name, engine in engines.items():
-                answers[name] += _detect(engine, detectors[name].spec, scenes, len(truth))
-            truth += [Truth(scene.boxes, scene.class_ids) for scene in scenes]
-            print(f"\r{split}: {len(truth)} of {run.count}", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
+        with progress(split, run.count, "scenes") as bar:
+            for scenes in _drawn(run, split):
+                for name, engine in engines.items():
+                    answers[name] += _detect(engine, detectors[name].spec, scenes, len(truth))
+                truth += [Truth(scene.boxes, scene.class_ids) for scene in scenes]
+                bar.advance(len(scenes))
         reference = coco_of(truth)
         for name in engines:
             figures[name][split] = _rounded(score(reference, answers[name]))

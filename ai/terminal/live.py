@@ -27,8 +27,8 @@ class LiveLine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream or standard_error()
-        self._is_redrawn = not quiet and is_redrawn(self._stream)
-        self._every_s = TERMINAL_S if self._is_redrawn else every_s
+        self.is_redrawn = not quiet and is_redrawn(self._stream)
+        self._every_s = TERMINAL_S if self.is_redrawn else every_s
         self._quiet = quiet
         self._clock = clock
         self._told_at: float | None = None
@@ -53,22 +53,22 @@ class LiveLine:
         """Lines that stay, above the live one."""
         if self._quiet:
             return
-        erased = ERASED if self._is_redrawn else ""
+        erased = ERASED if self.is_redrawn else ""
         self._write(erased + "".join(f"{printable(line)}\n" for line in lines))
-        if self._is_redrawn and self._latest:
+        if self.is_redrawn and self._latest:
             self._draw()
 
     def done(self) -> None:
         """The latest line for good; may be called again."""
-        if self._latest and (self._is_redrawn or self._told != self._latest):
+        if self._latest and (self.is_redrawn or self._told != self._latest):
             self._draw()
-        if self._latest and self._is_redrawn:
+        if self._latest and self.is_redrawn:
             self._write("\n")
         self._latest = self._told = ""
 
     def _draw(self) -> None:
         line = self._told = self._latest
-        if self._is_redrawn:
+        if self.is_redrawn:
             self._write(ERASED + _cut(printable(line), width_of(self._stream) - 1))
         else:
             self._write(f"{printable(line)}\n")

@@ -90,7 +90,7 @@ class Count:
 
     @property
     def pace(self) -> str:
-        return self._rate + self._left
+        return self._rate + self.left
 
     @property
     def _unit(self) -> str:
@@ -103,7 +103,7 @@ class Count:
         return f", {rate:,.1f}/s" if rate >= 0.1 else ""
 
     @property
-    def _left(self) -> str:
+    def left(self) -> str:
         if self.total is None or not 0 < self.done < self.total:
             return ""
         return f", {minutes(self.passed_s / self.done * (self.total - self.done))} left"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from ai.core.detections import Thresholds
 from ai.core.errors import CrossfadeError
 from ai.core.labels import COCO_80
+from ai.terminal.progress import progress
 from backend.commands.words import Commands, add, complain, complain_of, tell, tell_document
 from backend.comparing import outcome
 from backend.comparing.asking import Desks
@@ -116,11 +116,10 @@ async def _looked(
 ) -> tuple[Tally, Worst, Circumstances]:  # fmt: skip
     tally = Tally(args.detector, args.tolerance, settings.ramp_promote_alpha, settings.ramp_rollback_alpha)
     worst = Worst(InMemory(), settings.image_limits)
-    feed, progress, began = Feed(footage), Progress(tally, footage.count, sys.stderr), time.monotonic()
-    with asked_to_end(feed.stop):
+    feed, began = Feed(footage), time.monotonic()
+    with asked_to_end(feed.stop), progress("compare", footage.count, "pictures", quiet=args.json) as bar:
         async with Desks(*sides, addresses, args.detector) as desks:
-            await Comparing(desks.of, tally, _thresholds(settings), worst, progress).run(feed)
-    progress.done()
+            await Comparing(desks.of, tally, _thresholds(settings), worst, Progress(tally, bar)).run(feed)
     return tally, worst, Circumstances(
         {LEGACY: sides[0].name, TRITON: sides[1].name}, footage.name, footage.count, feed.was_stopped,
         time.monotonic() - began, settings.triton_confidence_threshold,

@@ -12,6 +12,7 @@ import httpx
 from backend.commands.asking import add_asking, backend_of
 from backend.commands.ramp_words import one_line
 from backend.commands.rollout_seen import add_seen
+from backend.commands.terminal import colour
 from backend.commands.words import Commands, add_group, share, tell, tell_document
 from backend.settings import Settings
 from backend.stack.backend_api import BackendApi, NotAnswered, table
@@ -157,8 +158,9 @@ def _paused(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def _described(state: dict[str, Any]) -> list[str]:
     """What was asked for, and what becomes of it where that is something else."""
+    switch = colour("on", "good") if state["enabled"] else colour("off", "warn")
     lines = [
-        f"Triton is {'on' if state['enabled'] else 'off'} (version {state['version']}){_but(state)}",
+        f"Triton is {switch} (version {state['version']}){_but(state)}",
         f"  fraction  {state['fraction']:.2%}",
         *(f"  {name:9} {fraction:.2%}" for name, fraction in sorted(state["overrides"].items())),
         f"  shadow    {state['shadow']:.2%}",
@@ -174,4 +176,6 @@ def _described(state: dict[str, Any]) -> list[str]:
 
 def _but(state: dict[str, Any]) -> str:
     thrown = "; the kill switch TRITON_ENABLED=false stands before it" if state["kill_switch"] else ""
-    return thrown + ("; STALE: the store cannot be read" if state["stale"] else "")
+    return colour(thrown, "warn") + colour(
+        "; STALE: the store cannot be read" if state["stale"] else "", "bad"
+    )

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from backend.commands.asking import add_asking, backend_of
+from backend.commands.terminal import Kind, colour
+from backend.commands.terminal import table as table_of
 from backend.commands.words import Commands, tell, tell_document
 from backend.private_files import replace_with
 from backend.settings import Settings
@@ -52,21 +54,26 @@ def add_seen(words: Commands) -> None:
 def _history(args: argparse.Namespace, settings: Settings) -> int:
     api, asked = backend_of(args, settings), _asked(detector=args.detector)
     if args.export is not None:
-        return _export(args.export, api.lines(f"{PATH}/history", params={**asked, "format": "jsonl"}))
+        return _export(args, api.lines(f"{PATH}/history", params={**asked, "format": "jsonl"}))
     answer = api.ask("GET", f"{PATH}/history", params={**asked, "limit": args.limit})
     changes = table(answer)["changes"]
     if args.json:
         tell_document(changes)
         return 0
-    for change in changes:
-        about = f"{change['version']:>5}  {_when(change['at'])}  {change['who']:14}"
-        tell(f"{about} {_difference(change)}  {change['reason']}".rstrip())
+    tell(*table_of((), [_change(change) for change in changes])) if changes else tell(
+        "nothing was changed yet"
+    )
     return 0
 
 
-def _export(path: Path, lines: Iterable[str]) -> int:
+def _change(change: Mapping[str, Any]) -> tuple[str, ...]:
+    at, who = colour(_when(change["at"]), "soft"), str(change["who"])
+    return str(change["version"]), at, who, _difference(change), str(change["reason"])
+
+
+def _export(args: argparse.Namespace, lines: Iterable[str]) -> int:
     """A line that breaks off leaves what was there before."""
-    count = 0
+    path, count = args.export, 0
 
     def write(file: BinaryIO) -> None:
         nonlocal count
@@ -75,7 +82,10 @@ def _export(path: Path, lines: Iterable[str]) -> int:
             count += 1
 
     _replace(path, write)
-    tell(f"{count:,} changes, newest first: {path}")
+    if args.json:
+        tell_document({"file": str(path), "changes": count})
+    else:
+        tell(f"{count:,} changes, newest first: {path}")
     return 0
 
 
@@ -106,7 +116,7 @@ def _report(args: argparse.Namespace, settings: Settings) -> int:
     if args.html is not None:
         page = api.ask("GET", f"{PATH}/report", params={**asked, "format": "html"})
         _replace(args.html, page.content)
-        tell(f"the report: {args.html}")
+        tell(json.dumps({"file": str(args.html)}) if args.json else f"the report: {args.html}")
         return 0
     report = table(api.ask("GET", f"{PATH}/report", params=asked))
     if args.json:
@@ -119,9 +129,15 @@ def _report(args: argparse.Namespace, settings: Settings) -> int:
 def _summary(report: Mapping[str, Any]) -> list[str]:
     lines = [f"{report['detector']}: {report['verdict']['sentence']}"]
     for one in report["criteria"]:
-        lines.append(f"  {one['verdict']:14}  {one['claim']}")
+        verdict = colour(f"{one['verdict']:14}", _verdict_kind(one["verdict"]))
+        lines.append(f"  {verdict}  {one['claim']}")
         lines += [f"  {'':14}  {one['figure']}"] if one["figure"] else []
     return [*lines, "--html FILE writes the whole of it as a page"]
+
+
+def _verdict_kind(verdict: str) -> Kind:
+    kinds: dict[str, Kind] = {"met": "good", "not met": "bad"}
+    return kinds.get(verdict, "soft")
 
 
 # --- the samples ------------------------------------------------------------------------------------------
@@ -141,19 +157,16 @@ def _samples(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         tell_document(samples)
         return 0
-    for one in samples:
-        tell(_sample(one, api.url))
-    if not samples:
-        tell("no samples are kept")
+    tell(*table_of((), [_sample(one, api.url) for one in samples])) if samples else tell(
+        "no samples are kept"
+    )
     return 0
 
 
-def _sample(one: Mapping[str, Any], url: str) -> str:
+def _sample(one: Mapping[str, Any], url: str) -> tuple[str, ...]:
     kinds, labels = ", ".join(one["kinds"]), ", ".join(one["labels"])
-    return (
-        f"{_when(one['at'])}  {one['detector']:8} {one['camera']:14} {one['light']:8} {kinds} ({labels})  "
-        f"{url}{one['picture']}"
-    )
+    at, place = colour(_when(one["at"]), "soft"), colour(f"{url}{one['picture']}", "soft")
+    return at, one["detector"], one["camera"], one["light"], f"{kinds} ({labels})", place
 
 
 def _replace(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:

@@ -11,8 +11,10 @@ from ai.core.errors import BadSetting, CrossfadeError
 from ai.terminal.words import Words
 from ai.triton.embedded.settings import read_settings as read_embedded
 from backend.doctor.finding import Finding, Patient
-from backend.doctor.machine import disk, gpu, ports, python, shared_memory
-from backend.doctor.parts import embedded_triton, models, store
+from backend.doctor.machine import clock, disk, gpu, memory, ports, python, shared_memory
+from backend.doctor.packages import packages, torch_build
+from backend.doctor.parts import embedded_triton, key, models, store
+from backend.doctor.variables import variables
 from backend.settings import DETECTORS, ENV_FILE, read_settings
 from backend.stack.foreign_triton import examined
 from backend.stack.plan import parts_of
@@ -85,5 +87,6 @@ def foreign_triton(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
-    ports, embedded_triton, models, gpu, disk, shared_memory, store,
+    variables, ports, packages, embedded_triton, models, torch_build, gpu, disk, memory, shared_memory, clock, store,
+    key,
 )  # fmt: skip

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ai.terminal.colours import Kind, colour
+from ai.terminal.printable import printable
 from ai.triton.embedded.settings import EmbeddedSettings
 from backend.settings import Settings
 from backend.stack.plan import TRITON, parts_of
 
 Level = Literal["OK", "warning", "FAIL"]
+_KINDS: dict[Level, Kind] = {"OK": "good", "warning": "warn", "FAIL": "bad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +24,9 @@ class Finding:
 
     @property
     def line(self) -> str:
-        return f"{self.level:8}{self.about:12} {self.words}" + (
-            f"\n{'':21}→ {self.mend}" if self.mend else ""
-        )
+        level = colour(f"{self.level:8}", _KINDS[self.level])
+        mend = f"\n{'':21}→ {printable(self.mend)}" if self.mend else ""
+        return f"{level}{printable(f'{self.about:12} {self.words}')}{mend}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the machine gives: Python, ports, a GPU, disk and shared memory."""
+"""What the machine gives: Python, ports, a GPU, disk, memory and a clock."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,14 @@ from backend.stack.plan import parts_of
 from backend.stack.ports import holder_of, why_not_free, words_of
 
 OLDEST, NEWEST = (3, 11), (3, 13)
+_OPEN_PORTS_FROM = 1024
+_CLOCK_BEHIND_S = 3600.0
 _MIB = 1024 * 1024
 _LOW_DISK_BYTES, _NO_DISK_BYTES = 2048 * _MIB, 200 * _MIB
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Linux's shared memory, no temporary file of ours
 _LOW_SHARED_BYTES = 64 * _MIB  # what a container gets by default
+_LOW_MEMORY_BYTES = 2048 * _MIB  # the whole stack at rest takes 1.3 GiB, on 2 cores with the drawn weights
+_MEMORY, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 _LOOK_TIMEOUT_S = 60.0
 
 
@@ -51,9 +56,14 @@ def _port(settings: Settings, name: str, variable: str, port: int) -> Finding:
     holder = holder_of(port) if why == "taken" else None
     if holder is not None and holder[0] in _ours(settings):
         return Finding(about, "OK", f"held by our {name}, process {holder[0]}")
-    return Finding(
-        about, "FAIL", f"{why}: {words_of(holder)}; {name} needs it", f"end that, or set {variable}"
-    )
+    words = f"{why}: {words_of(holder)}; {name} needs it"
+    return Finding(about, "FAIL", words, f"{_ending(holder, port)}, or set {variable} to another address")
+
+
+def _ending(holder: tuple[int, str] | None, port: int) -> str:
+    if port < _OPEN_PORTS_FROM:
+        return f"sudo sysctl net.ipv4.ip_unprivileged_port_start={port}"
+    return f"kill {holder[0]}" if holder else f"sudo ss -ltnp sport = :{port} shows whose it is"
 
 
 def _ours(settings: Settings) -> set[int]:
@@ -65,19 +75,20 @@ def _ours(settings: Settings) -> set[int]:
 
 def gpu(patient: Patient) -> Iterator[Finding]:
     """What is there, and what the services that run really use."""
-    cards = _cards()
-    yield Finding("gpu", "OK", "; ".join(cards) if cards else "no GPU: CPU engines")
+    found = cards()
+    yield Finding("gpu", "OK", "; ".join(found) if found else "no GPU: CPU engines")
     for name, url in patient.settings.legacy_urls.items():
         answer = health.ask(f"{url}/health")
         device = str(answer[1].get("device")) if answer else None
-        if device and cards and device == "cpu":
+        if device and found and device == "cpu":
             yield Finding(name, "warning", "runs on the CPU although there is a GPU",
-                          f"`make clean setup` without PyTorch's CPU build, or {name.upper()}_DEVICE=auto")  # fmt: skip
+                          f"{name.upper()}_DEVICE=auto in .env, then crossfade down and crossfade up")  # fmt: skip
         elif device:
             yield Finding(name, "OK", f"runs on {device}")
 
 
-def _cards() -> list[str]:
+def cards() -> list[str]:
+    """Those of NVIDIA's driver."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -93,12 +104,13 @@ def disk(patient: Patient) -> Iterator[Finding]:
     var = patient.settings.crossfade_var.absolute()
     there = next(folder for folder in (var, *var.parents) if folder.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        yield Finding("disk", "FAIL", f"{there} cannot be written", "set CROSSFADE_VAR to a folder of yours")
+        yield Finding("disk", "FAIL", f"{there} cannot be written",
+                      f"sudo chown -R {os.getuid()} {there}, or set CROSSFADE_VAR to a folder of yours")  # fmt: skip
         return
     free = shutil.disk_usage(there).free
     level: Level = "FAIL" if free < _NO_DISK_BYTES else "warning" if free < _LOW_DISK_BYTES else "OK"
     yield Finding("disk", level, f"{free / _MIB:,.0f} MiB free for {var}",
-                  None if level == "OK" else "make room, or set CROSSFADE_VAR")  # fmt: skip
+                  None if level == "OK" else f"du -sh {var}/* shows what to remove; or set CROSSFADE_VAR")  # fmt: skip
 
 
 def shared_memory(patient: Patient) -> Iterator[Finding]:
@@ -108,4 +120,39 @@ def shared_memory(patient: Patient) -> Iterator[Finding]:
     free = shutil.disk_usage(_SHARED_MEMORY).free
     low = free < _LOW_SHARED_BYTES
     yield Finding("shm", "warning" if low else "OK", f"{free / _MIB:,.0f} MiB free in {_SHARED_MEMORY}",
-                  "docker run --shm-size=1g" if low else None)  # fmt: skip
+                  "sudo mount -o remount,size=1g /dev/shm; in a container docker run --shm-size=1g"
+                  if low else None)  # fmt: skip
+
+
+def memory(patient: Patient) -> Iterator[Finding]:
+    """What is free for a stack that is to start; one that runs has taken its part."""
+    free = free_memory_bytes()
+    if free is None or Journal(patient.settings.crossfade_var).known():
+        return
+    low = free < _LOW_MEMORY_BYTES
+    yield Finding("memory", "warning" if low else "OK", f"{free / _MIB:,.0f} MiB free",
+                  "ps aux --sort=-rss | head shows who has it; TRITON_ENABLED=false in .env does without Triton"
+                  if low else None)  # fmt: skip
+
+
+def free_memory_bytes(meminfo: Path = _MEMORY, cgroup: Path = _CGROUP) -> int | None:
+    """The machine's, or what a container may still take, whichever is less."""
+    try:
+        said = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        free = int(said["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+    try:
+        return min(
+            free, int((cgroup / "memory.max").read_text()) - int((cgroup / "memory.current").read_text())
+        )
+    except (OSError, ValueError):  # "max": no bound
+        return free
+
+
+def clock(_: Patient) -> Iterator[Finding]:
+    """Before this program was installed: then every time in the history, and every certificate's, is wrong."""
+    behind_s = Path(__file__).stat().st_mtime - time.time()
+    if behind_s > _CLOCK_BEHIND_S:
+        yield Finding("clock", "FAIL", f"it is {behind_s / 3600:,.0f} hours before this program was installed",
+                      "sudo timedatectl set-ntp true")  # fmt: skip

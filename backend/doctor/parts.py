@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ai.core.errors import CrossfadeError
 from ai.triton.embedded import wheel
 from backend.doctor.finding import Finding, Patient
 from backend.rollout.stores.opening import REDIS, open_store, store_name
+from backend.stack.backend_api import key_file
 from backend.stack.plan import TRITON, command_of, why_no_triton
 
 _LOOK_TIMEOUT_S = 60.0
+_WHEEL = "pip install --force-reinstall nvidia-pytriton==0.7.0 'numpy<2'"
+_NAMES = {"rtdetr": "rtdetr-l.pt", "yolo26": "yolo26m.pt"}
+_OTHERS = 0o077  # who may more than its owner alone
 
 
 def embedded_triton(patient: Patient) -> Iterator[Finding]:
@@ -27,7 +36,10 @@ def embedded_triton(patient: Patient) -> Iterator[Finding]:
         parts = wheel.find(machine)
     except CrossfadeError as error:
         yield Finding(
-            TRITON, "FAIL", str(error), "the words above; or TRITON_ENABLED=false in .env to do without"
+            TRITON,
+            "FAIL",
+            str(error),
+            f"{sys.executable} -m {_WHEEL}; or do without: TRITON_ENABLED=false in .env",
         )
         return
     glibc, (major, minor) = " ".join(machine.libc), machine.python
@@ -68,7 +80,7 @@ def _model(one: dict[str, Any], runs_triton: bool) -> Iterator[Finding]:
             name,
             "FAIL",
             one["problem"],
-            f"set {name.upper()}_WEIGHTS to demo, a file, or a name that ultralytics knows",
+            f"{name.upper()}_WEIGHTS=demo in .env; or a file, or a name that ultralytics knows, such as {_NAMES[name]}",
         )
     elif not runs_triton:
         yield Finding(name, "OK", "its weights can be read")
@@ -117,7 +129,8 @@ def store(patient: Patient) -> Iterator[Finding]:
             "store",
             "FAIL",
             str(error),
-            f"see who may read {file}; the history beside it fills an emptied one",
+            f"ls -l {file} shows who may read it; crossfade down, mv {file} {file}.broken and crossfade up "
+            "fill a new one from the history beside it",
         )
     finally:
         opened.close()
@@ -131,4 +144,25 @@ def _redis(url: str) -> Iterator[Finding]:
         about = f"flags at version {change.version}" if change else "no flags yet"
         yield Finding("store", "OK", f"{store_name(url)}, {about}")
     except CrossfadeError as error:
-        yield Finding("store", "FAIL", str(error), "see whether that Redis runs, and what ROLLOUT_STORE says")
+        host, _, port = (urlsplit(url).netloc.rpartition("@")[2] or "localhost").partition(":")
+        yield Finding("store", "FAIL", str(error),
+                      f"redis-cli -h {host} -p {port or 6379} ping says whether it runs")  # fmt: skip
+
+
+def key(patient: Patient) -> Iterator[Finding]:
+    """The admin's, which the backend made for this user alone."""
+    file = key_file(patient.settings)
+    try:
+        about = file.stat()
+    except OSError:
+        return  # made at the first start, or a key is configured
+    if about.st_mode & _OTHERS:
+        words = (
+            f"{file} can be read or written by others ({stat.filemode(about.st_mode)}): it is the admin's key"
+        )
+        yield Finding("admin key", "FAIL", words, f"chmod 600 {shlex.quote(str(file))}")
+    elif not os.access(file, os.R_OK):
+        words = f"{file} cannot be read by this user, so no command may change anything"
+        yield Finding("admin key", "FAIL", words, f"sudo chown {os.getuid()} {shlex.quote(str(file))}")
+    else:
+        yield Finding("admin key", "OK", f"{file}, for this user alone")
