@@ -56,6 +56,7 @@ def _open(settings: Settings, link: str) -> None:
         f'<!doctype html><meta http-equiv="refresh" content="0;url={escape(link)}"><title>Crossfade</title>\n'
     )
     try:
+        page.parent.mkdir(parents=True, exist_ok=True)
         replace_with(page, text.encode())
     except OSError as error:
         raise StackError(f"{page} cannot be written: {error}") from error

@@ -35,13 +35,16 @@ def add_words(commands: Commands) -> None:
     start.add_argument(
         "--force", action="store_true", help="without certificate and headroom; needs --reason"
     )
-    _order(words, "pause", "promote nothing; evidence still counts, and still rolls back")
-    _order(words, "resume", "go on after a pause")
-    _order(words, "approve", "the next step that waits for it, and no further one")
-    _order(words, "abort", "end it; Triton's share stays as it is")
-    add_asking(words, "show", _show, "where each ramp stands, and what it waits for")
+    _order(words, "pause", "promote nothing; evidence still counts, and still rolls back", "night shift")
+    _order(words, "resume", "go on after a pause", "the day shift is here")
+    _order(words, "approve", "the next step that waits for it, and no further one", "looked at the gallery")
+    _order(words, "abort", "end it; Triton's share stays as it is", "the nights are too quiet")
+    add_asking(words, "show", _show, "where each ramp stands, and what it waits for",
+               "  crossfade ramp show --detector yolo26")  # fmt: skip
     watch = add_asking(
         words, "watch", _watch, "follow the ramps until they are done",
+        "  crossfade ramp watch\n"
+        "  crossfade ramp watch --json | jq -c .ramps.yolo26.look.words\n"
         "Exit status 0 when every ramp has reached its last step, 1 when one was rolled back or aborted.",
     )  # fmt: skip
     watch.add_argument("--once", action="store_true", help="as it stands now, and end")
@@ -52,8 +55,9 @@ def add_words(commands: Commands) -> None:
         each.add_argument("--json", action="store_true", help="as the API tells it")
 
 
-def _order(words: Commands, action: str, summary: str) -> None:
-    add_asking(words, action, _ordered, summary).set_defaults(action=action)
+def _order(words: Commands, action: str, summary: str, reason: str) -> None:
+    example = f"  crossfade ramp {action} --detector yolo26 --reason '{reason}'"
+    add_asking(words, action, _ordered, summary, example).set_defaults(action=action)
 
 
 def _start(args: argparse.Namespace, settings: Settings) -> int:

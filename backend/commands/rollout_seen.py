@@ -37,8 +37,10 @@ def add_seen(words: Commands) -> None:
     )  # fmt: skip
     report.add_argument("--html", type=Path, metavar="FILE", help="as a page, into this file")
     samples = add_asking(
-        words, "samples", _samples, "pairs that differ: what each side saw, and where the picture is"
-    )
+        words, "samples", _samples, "pairs that differ: what each side saw, and where the picture is",
+        "  crossfade rollout samples --camera yard -n 5\n"
+        "  crossfade rollout samples --camera yard --delete      pictures of a home, removed for good",
+    )  # fmt: skip
     samples.add_argument("--camera", help="of this one only")
     samples.add_argument("-n", dest="limit", type=int, default=SHOWN_SAMPLES, help="the last so many (20)")
     samples.add_argument("--delete", action="store_true", help="remove for good: those of --camera, or --all")
