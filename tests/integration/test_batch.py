@@ -77,18 +77,7 @@ def test_an_interruption_ends_it_at_once_and_the_command_goes_on_with_it(
     assert process.returncode == 130
     assert "--resume goes on" in told
     assert 5 < len(lines_of(out)) < len(names)
-    command = [
-        Path(sys.executable).with_name("crossfade"),
-        "batch",
-        tmp_path / "in",
-        "--out",
-        out,
-        "--resume",
-        "--json",
-    ]
-    ended = subprocess.run(
-        [*map(str, command), "--url", backend.url], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    ended = run(tmp_path / "in", out, backend.url, "--resume", "--json")
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
     summary = json.loads(ended.stdout)
