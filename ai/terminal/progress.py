@@ -84,9 +84,8 @@ class Count:
 
     @property
     def sum(self) -> str:
-        return self._noted(
-            f"{self.what}: {self.done:,.0f}{self._unit} in {minutes(self.passed_s)}{self._rate}"
-        )
+        unit = self._unit.removesuffix("s") if self.done == 1 else self._unit
+        return self._noted(f"{self.what}: {self.done:,.0f}{unit} in {minutes(self.passed_s)}{self._rate}")
 
     @property
     def pace(self) -> str:

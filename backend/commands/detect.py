@@ -133,7 +133,8 @@ def _served(answer: Answer) -> str:
     if by["fallback_reason"]:
         why += colour(f"; fell back: {by['fallback_reason']}", "warn")
     size = f"{answer['image']['width']} x {answer['image']['height']}"
+    who = " ".join(filter(None, (by["detector"], by["model_version"], "on", by["backend"])))
     return (
-        f"  {len(answer['detections'])} in {size} pixels, by {by['detector']} {by['model_version']} on {by['backend']} "
+        f"  {len(answer['detections'])} in {size} pixels, by {who} "
         f"({why}), {took['total']:.0f} ms, {by['attempts']} attempt{'s' * (by['attempts'] != 1)}"
     )

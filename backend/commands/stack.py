@@ -133,7 +133,7 @@ def _document(
     return {
         "url": BackendApi.of(settings).url,
         "parts": [{"name": part.name, "url": part.url, "pid": pids.get(part.name)} for part in wanted],
-        "seen": [asdict(one) for one in seen],
+        "seen": [{**asdict(one), "found": [label for label, _ in one.found]} for one in seen],
         "rollout": rollout_of(settings),
         "logs": str(settings.crossfade_var / "log"),
     }

@@ -112,6 +112,8 @@ def test_up_shows_what_both_sides_found_and_that_they_agree(stack):
     assert said.count("person") >= 4
     assert f"{stack.backend}/docs" in said
     assert str(stack.var / "admin-key") in said
+    assert f"console     {stack.backend}/   (`crossfade console`" in said
+    assert (stack.var / "admin-key").read_text().strip() not in said, "a log would hold the key"
     assert "rollout set --fraction" in said
 
 
