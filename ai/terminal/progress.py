@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 PIPE_S = 10.0
-SHORT_S = 1.0  # what took less is not summed up
+SHORT_S = 1.0
 Clock = Callable[[], float]
 
 
@@ -43,10 +43,11 @@ def progress(
     unit: str = "",
     *,
     quiet: bool = False,
+    short_s: float = SHORT_S,
     stream: TextIO | None = None,
     clock: Clock = time.monotonic,
 ) -> Iterator[Progress]:
-    """The last word is a line that sums up, unless the work broke off or was short."""
+    """The last word is a line that sums up, unless the work broke off or took less than `short_s`."""
     stream = stream or standard_error()
     count = Count(what, total, unit, clock)
     if quiet:
@@ -59,7 +60,7 @@ def progress(
         bar.close()
         raise
     bar.close()
-    if count.passed_s >= SHORT_S:
+    if count.passed_s >= short_s:
         _write(stream, count.sum)
 
 
@@ -79,21 +80,20 @@ class Count:
 
     @property
     def line(self) -> str:
-        of = f" of {self.total:,}" if self.total is not None else ""
-        return self._noted(f"{self.what}: {self.done:,.0f}{of}{self._unit}{self.pace}")
+        return self._noted(f"{self._so_far}{self.pace}")
 
     @property
     def sum(self) -> str:
-        unit = self._unit.removesuffix("s") if self.done == 1 else self._unit
-        return self._noted(f"{self.what}: {self.done:,.0f}{unit} in {minutes(self.passed_s)}{self._rate}")
+        return self._noted(f"{self._so_far} in {minutes(self.passed_s)}{self._rate}")
 
     @property
     def pace(self) -> str:
         return self._rate + self.left
 
     @property
-    def _unit(self) -> str:
-        return f" {self.unit}" if self.unit else ""
+    def _so_far(self) -> str:
+        of = f" of {self.total:,}" if self.total is not None else ""
+        return f"{self.what}: {self.done:,.0f}{of}{f' {self.unit}' if self.unit else ''}"
 
     @property
     def _rate(self) -> str:

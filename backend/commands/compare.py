@@ -117,7 +117,10 @@ async def _looked(
     tally = Tally(args.detector, args.tolerance, settings.ramp_promote_alpha, settings.ramp_rollback_alpha)
     worst = Worst(InMemory(), settings.image_limits)
     feed, began = Feed(footage), time.monotonic()
-    with asked_to_end(feed.stop), progress("compare", footage.count, "pictures", quiet=args.json) as bar:
+    with (
+        asked_to_end(feed.stop),
+        progress("compare", footage.count, "pictures", quiet=args.json, short_s=0) as bar,
+    ):
         async with Desks(*sides, addresses, args.detector) as desks:
             await Comparing(desks.of, tally, _thresholds(settings), worst, Progress(tally, bar)).run(feed)
     return tally, worst, Circumstances(

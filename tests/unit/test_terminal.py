@@ -97,7 +97,7 @@ class TestBars:
         said = terminal.said()
         assert "━" in said
         assert "100 of 100 pictures" in said
-        assert said.endswith("batch: 100 pictures in 0:50, 2.0/s; 12 errors\r\n")
+        assert said.endswith("batch: 100 of 100 pictures in 0:50, 2.0/s; 12 errors\r\n")
 
     def test_in_a_pipe_it_is_a_plain_line_each_ten_seconds(self):
         pipe = io.StringIO()
@@ -105,7 +105,7 @@ class TestBars:
         told = pipe.getvalue().splitlines()
         assert told[0] == "batch: 20 of 100 pictures, 2.0/s, 0:40 left"
         assert len(told) == 6
-        assert told[-1] == "batch: 100 pictures in 0:50, 2.0/s; 12 errors"
+        assert told[-1] == "batch: 100 of 100 pictures in 0:50, 2.0/s; 12 errors"
         assert "\x1b" not in pipe.getvalue()
 
     def test_a_terminal_that_cannot_be_drawn_on_is_a_pipe(self, terminal, monkeypatch):
