@@ -40,6 +40,8 @@ def create_api(lifespan: Lifespan) -> FastAPI:
         openapi_tags=docs.TAGS,
         lifespan=_with_news(lifespan),
         redirect_slashes=False,  # a redirected upload is sent twice
+        docs_url=None,  # FastAPI's pages run scripts of another host where the console keeps its key; ours do not
+        redoc_url=None,
     )
     for kind in ANSWERED:
         app.add_exception_handler(kind, answer_error)
@@ -85,6 +87,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("GET", "/health/ready", health.ready, docs.READY),
     ("GET", "/metrics", health.metrics, docs.METRICS),
     ("GET", "/", console.index, docs_console.INDEX),
+    ("GET", "/docs", console.docs, docs_console.DOCS),
     ("GET", "/console/{name}", console.file, docs_console.FILE),
 )
 _ALSO_HEAD = (
@@ -100,5 +103,6 @@ _ALSO_HEAD = (
     ("/health/ready", health.ready),
     ("/metrics", health.metrics),
     ("/", console.index),
+    ("/docs", console.docs),
     ("/console/{name}", console.file),
 )

@@ -1,7 +1,8 @@
-"""The console's files: read once at the start, and nothing else is ever served from a path that a caller wrote.
+"""The console's files, and those of the page /docs: read once at the start, and nothing else is ever served from a path
+that a caller wrote.
 
-The page may load nothing from anywhere else and run nothing that is not a file of ours; nobody may put it in a frame.
-It needs no key: it holds nothing but itself, and asks for everything with the key that it was given.
+Both pages may load nothing from anywhere else and run nothing that is not a file of ours; nobody may put them in a
+frame. They need no key: they hold nothing but themselves, and the console asks for everything with its own key.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ai.web.problems import Problem
 
 FOLDER = Path(__file__).parents[1] / "console"
 INDEX = "index.html"
+DOCS = "docs.html"
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -57,8 +59,17 @@ def read(folder: Path = FOLDER) -> Files:
     return {path.name: File.read(path) for path in sorted(paths) if _is_served(path)}
 
 
+def edition(files: Files) -> str:
+    """Another one where any file is another one: a page that was loaded before knows by it that it is old."""
+    return sha256("".join(one.etag for one in files.values()).encode()).hexdigest()[:12]
+
+
 async def index(request: Request) -> Response:
     return _answer(request, INDEX)
+
+
+async def docs(request: Request) -> Response:
+    return _answer(request, DOCS)
 
 
 async def file(request: Request) -> Response:

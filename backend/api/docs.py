@@ -19,6 +19,7 @@ from backend.api.describing import (
     takes,
 )
 from backend.api.keys import HEADER
+from backend.api.roles import role_of
 from backend.api.schemas import BINARY, COMPONENTS, NAME, SHARE, SIDE, TEXT, listed, table
 from backend.settings import DETECTORS
 
@@ -170,7 +171,7 @@ METRICS: Operation = {
 
 
 def described(app: FastAPI) -> FastAPI:
-    """Its document, made when it is first asked for, holds our schemas and the key."""
+    """Its document, made when it is first asked for, holds our schemas, the key, and the role each route asks for."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -178,6 +179,9 @@ def described(app: FastAPI) -> FastAPI:
                 title=app.title, version=app.version, summary=app.summary, tags=app.openapi_tags, routes=app.routes
             )  # fmt: skip
             key = {"type": "apiKey", "in": "header", "name": HEADER}
+            for path, methods in document["paths"].items():
+                for method, operation in methods.items():
+                    operation["x-role"] = role_of(f"{method.upper()} {path}")
             document["components"] = {"schemas": dict(COMPONENTS), "securitySchemes": {"key": key}}
             app.openapi_schema = document
         return app.openapi_schema

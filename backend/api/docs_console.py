@@ -12,7 +12,7 @@ from backend.api.schemas import TEXT
 
 _ME: Example = {
     "name": "admin", "role": "admin", "detection_open": True, "detectors": ["rtdetr", "yolo26"],
-    "default_detector": "rtdetr",
+    "default_detector": "rtdetr", "console": "9f2c41d07be3",
 }  # fmt: skip
 _SIDE: Example = {
     "requests": {"ok": 4096}, "durations": [0, 0, 0, 12, 1808, 3600, 4096], "attempts": {"ok": 4101, "overloaded": 3},
@@ -64,6 +64,13 @@ TRAFFIC: Operation = {
 INDEX: Operation = {
     "tags": ["console"],
     "summary": "The console",
+    "openapi_extra": takes(None, [_KNOWN], []),
+    "response_class": Response,
+    "responses": _files(MEDIA_TYPES[".html"]),
+}
+DOCS: Operation = {
+    "tags": ["console"],
+    "summary": "This description as a page",
     "openapi_extra": takes(None, [_KNOWN], []),
     "response_class": Response,
     "responses": _files(MEDIA_TYPES[".html"]),

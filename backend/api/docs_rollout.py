@@ -49,7 +49,7 @@ _SAMPLE: Example = {
     "id": "01K9ZD4M7Q", "at": _AT, "detector": "yolo26", "camera": "yard", "epoch": "5f2c9a.3", "light": "day",
     "model_version": "1", "kinds": ["missed"], "labels": ["person"],
     "legacy": [[212.4, 88.1, 273.4, 232.0, 0.93, 0]], "triton": [], "width": 960, "height": 540,
-    "picture": "/api/rollout/samples/01K9ZD4M7Q.jpg",
+    "picture": "/api/rollout/samples/01K9ZD4M7Q.jpg", "names": {"0": "person"},
 }  # fmt: skip
 _IF_MATCH = {
     "name": "If-Match", "in": "header", "required": True, "schema": TEXT, "example": '"v12"',
@@ -86,6 +86,11 @@ def _also(described: Operation, media_type: str, content: Operation) -> Operatio
 def _form(name: str, what: str) -> Operation:
     return parameter("query", "format", {"type": "string", "enum": ["json", name], "default": "json"}, what)
 
+
+_AWAY = {
+    **problems(503, schema="NotRolledBack")[503],
+    "description": "The store is away. With rolled_back_here this worker obeys it, and the store is told later",
+}
 
 ROLLOUT: Operation = {
     "tags": ["rollout"],
@@ -130,7 +135,8 @@ ROLLBACK: Operation = {
         202: answered(
             "RolledBack", {**_ROLLOUT, "pending": ["nvr-4712"]}, "Done, and not yet confirmed by these"
         ),
-        **problems(400, 401, 403, 408, 409, 413, 422, 503),
+        **problems(400, 401, 403, 408, 409, 413, 422),
+        503: _AWAY,
     },
 }
 HISTORY: Operation = {
@@ -252,7 +258,10 @@ SAMPLES_REMOVE: Operation = {
     "summary": "Remove the samples of one camera, or of all; for good",
     "openapi_extra": takes(
         None,
-        [_CAMERA, parameter("query", "all", {"type": "string", "enum": ["true"]}, "Of every camera")],
+        [
+            _CAMERA | {"example": "yard"},
+            parameter("query", "all", {"type": "string", "enum": ["true"]}, "Of every camera"),
+        ],
         KEY,
     ),
     "responses": {200: answered("Removed", {"removed": 17}), **problems(401, 403, 422, 503)},

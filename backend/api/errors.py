@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from ai.core.errors import InvalidImage
 from ai.web.problems import Problem, problem_of
+from backend.rollout.owed import RolledBackHere
 from backend.rollout.state import InvalidState, RolloutState
 from backend.rollout.store import LostUpdate, NotPossible, StoreAway
 from backend.services.errors import AllRefused, NoSide, NotServed, SideOff, TooBusy, TooLate, UnknownDetector
@@ -32,7 +33,12 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 async def answer_error(request: Request, error: Exception) -> JSONResponse:
-    return problem_answer(request, as_problem(request, error))
+    return problem_answer(request, as_problem(request, error), more_of(error))
+
+
+def more_of(error: Exception) -> Mapping[str, Any]:
+    """What a program must know of a problem, beside the sentence for a person."""
+    return {"rolled_back_here": True} if isinstance(error, RolledBackHere) else _NOTHING
 
 
 def problem_answer(request: Request, problem: Problem, more: Mapping[str, Any] = _NOTHING) -> JSONResponse:

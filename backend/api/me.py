@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from backend.api import answers
+from backend.api import answers, console
 from backend.api.auth import key_of
 from backend.api.keys import Role
 from backend.api.parts import parts_of
@@ -21,5 +21,6 @@ async def me(request: Request) -> Response:
         "detection_open": parts.keys.detection_is_open,
         "detectors": list(parts.client.detectors),
         "default_detector": parts.client.default_detector,
+        "console": console.edition(request.app.state.console),
     }
     return answers.json_of(request, document, PRIVATE)

@@ -162,6 +162,7 @@ _ME: Mapping[str, Schema] = {
     "detection_open": FLAG,
     "detectors": listed(TEXT),
     "default_detector": TEXT,
+    "console": TEXT,
 }
 
 _COUNTS = _by_name(COUNT)
@@ -183,6 +184,7 @@ _TRAFFIC: Mapping[str, Schema] = {
 
 COMPONENTS: Mapping[str, Schema] = {
     "Problem": table(_PROBLEM),
+    "NotRolledBack": table({**_PROBLEM, "rolled_back_here": {"const": True}}, ("rolled_back_here",)),
     "DeepStackProblem": table({**_PROBLEM, "success": {"const": False}, "error": TEXT}),
     "Detection": table(
         {

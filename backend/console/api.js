@@ -1,16 +1,21 @@
 /** The way to the backend. The key travels as a header, never in an address, and is forgotten with the tab. */
 
+import { askForRoom } from "./room.js";
+
 const KEY = "crossfade-key";
+const A_KEY = /^[!-~]{1,200}$/; // what a header can carry, and the backend takes
 const TIMEOUT_S = 10;
 const AGAIN_AFTER_S = 4; // a worker that is well confirms a roll back within three, or says who did not
 const TRIES = 4;
 const PAUSE_MS = 400;
+const STRANGER = "something else than the backend answers here: a proxy's page, or another program";
 
 /** What the backend refused, in its own words. */
 export class Problem extends Error {
-  constructor(status, { title = "", detail = "" } = {}, etag = null) {
+  constructor(status, document) {
+    const { title, detail } = document ?? {};
     super(detail || title || `the backend answered ${status}`);
-    Object.assign(this, { name: "Problem", status, title, detail: this.message, etag });
+    Object.assign(this, { name: "Problem", status, document: document ?? {} });
   }
 }
 
@@ -27,20 +32,25 @@ export function key() {
   return sessionStorage.getItem(KEY);
 }
 
+/** Whether it can be one; what cannot is not kept. */
 export function setKey(text) {
-  sessionStorage.setItem(KEY, text);
+  const trimmed = text.trim();
+  const isKey = A_KEY.test(trimmed);
+  if (isKey) sessionStorage.setItem(KEY, trimmed);
+  return isKey;
 }
 
 export function forgetKey() {
   sessionStorage.removeItem(KEY);
 }
 
-/** Takes a key out of the link's fragment, and the fragment out of the address bar. */
+/** Takes a key out of the link's fragment, and the fragment out of the address bar. Whether it was another one. */
 export function takeKeyFromLink() {
   const found = /^#key=(.+)$/.exec(location.hash);
-  if (!found) return;
+  if (!found) return false;
   history.replaceState(null, "", location.pathname + location.search);
-  setKey(decoded(found[1]));
+  const before = key();
+  return setKey(decoded(found[1])) && key() !== before;
 }
 
 /**
@@ -50,12 +60,13 @@ export function takeKeyFromLink() {
 export async function call(method, path, { json, body, headers = {}, params, timeoutS = TIMEOUT_S } = {}) {
   const response = await reached(address(path, params), {
     method,
-    headers: withKey(json === undefined ? headers : { "Content-Type": "application/json", ...headers }),
+    headers: json === undefined ? headers : { "Content-Type": "application/json", ...headers },
     body: json === undefined ? body : JSON.stringify(json),
     signal: AbortSignal.timeout(timeoutS * 1000),
   }, timeoutS);
   const data = await inTime(read(response), timeoutS);
-  if (!response.ok) throw new Problem(response.status, data ?? {}, response.headers.get("ETag"));
+  if (!response.ok) throw new Problem(response.status, data);
+  if (data === null) throw new Problem(response.status, { detail: STRANGER });
   return { status: response.status, headers: response.headers, data };
 }
 
@@ -76,35 +87,42 @@ export async function callAgain(method, path, options = {}, onLost = () => {}) {
 }
 
 /** A picture as a blob's address, since an `<img>` carries no key. Whoever asked for it revokes it. */
-export async function picture(path) {
-  const signal = AbortSignal.timeout(TIMEOUT_S * 1000);
-  const response = await reached(path, { headers: withKey(), signal }, TIMEOUT_S);
-  if (!response.ok) throw new Problem(response.status, (await read(response)) ?? {});
-  return URL.createObjectURL(await inTime(response.blob(), TIMEOUT_S));
+export async function picture(path, timeoutS = TIMEOUT_S) {
+  const response = await reached(path, { signal: AbortSignal.timeout(timeoutS * 1000) }, timeoutS);
+  if (!response.ok) throw new Problem(response.status, await inTime(read(response), timeoutS));
+  return URL.createObjectURL(await inTime(response.blob(), timeoutS));
 }
 
-/** The headers of a request, with the key where there is one. */
-export function withKey(headers = {}) {
-  return key() ? { ...headers, "X-API-Key": key() } : headers;
+/** A fetch with the key where there is one, which leaves nothing behind and follows nobody elsewhere. */
+export function fetched(path, { headers = {}, ...request } = {}) {
+  const all = key() ? { ...headers, "X-API-Key": key() } : headers;
+  return fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", headers: all, ...request });
+}
+
+/** JSON whose tables hold what they say and nothing else: a camera may be called "constructor". */
+export function parsed(text) {
+  const bare = (_, value) => (value !== null && typeof value === "object" && !Array.isArray(value) ? Object.setPrototypeOf(value, null) : value);
+  return JSON.parse(text, bare);
 }
 
 async function reached(path, request, timeoutS) {
-  return inTime(fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...request }), timeoutS);
+  return inTime(fetched(path, request), timeoutS);
 }
 
 async function inTime(work, timeoutS) {
   try {
     return await work;
   } catch (error) {
-    if (error.name === "TimeoutError") throw new Lost(`no answer in ${timeoutS} s`);
-    throw new Lost("the backend was not reached");
+    if (error.name !== "TimeoutError") throw new Lost("the backend was not reached");
+    askForRoom();
+    throw new Lost(`no answer in ${timeoutS} s`);
   }
 }
 
 async function read(response) {
   const text = await response.text();
   try {
-    return text ? JSON.parse(text) : null;
+    return text ? parsed(text) : null;
   } catch {
     return null; // a proxy's own page
   }

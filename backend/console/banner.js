@@ -1,37 +1,47 @@
 /** What has to be said where nobody can overlook it: the line's state for good, and what happened for a while. */
 
+import { forgetKey, Lost } from "./api.js";
 import { $, el, replace, write } from "./dom.js";
 import { on, state } from "./store.js";
 import { ago, when } from "./words.js";
 
+const QUIET_S = 8; // the backend says something every 2 s
 const SHOWN_S = { info: 8, warning: 0, error: 0 }; // 0: until somebody closes it
-const LINE_WORDS = { connecting: "connecting", live: "live" };
 
 /**
  * Says something: `{kind: "info"|"warning"|"error", text, action?: {label, run}, id?}`. One with the id of another
- * takes its place. Returns a function that takes it away.
+ * takes its place.
  */
 export function say({ kind = "info", text, action = null, id = null }) {
-  const root = $("#banners");
+  if (id && !action && said(id)?.firstChild.textContent === text) return; // a reader is not told twice
   if (id) takeBack(id);
   const close = () => banner.remove();
   const banner = el("div", { class: `banner ${kind}`, role: kind === "info" ? "status" : "alert", "data-id": id },
     el("p", { text }),
     action && el("button", { type: "button", text: action.label, on: { click: () => { close(); action.run(); } } }),
     el("button", { type: "button", class: "close", "aria-label": "Close this message", text: "×", on: { click: close } }));
-  root.append(banner);
+  $("#banners").append(banner);
   if (SHOWN_S[kind]) setTimeout(close, SHOWN_S[kind] * 1000);
-  return close;
 }
 
 /** Takes away what was said under this id. */
 export function takeBack(id) {
-  for (const one of $("#banners").children) if (one.dataset.id === id) one.remove();
+  said(id)?.remove();
 }
 
-/** What went wrong with something that was asked for, in the backend's own words. */
+function said(id) {
+  return [...$("#banners").children].find((one) => one.dataset.id === id);
+}
+
+/** "The switch was not moved", and why, in the backend's own words. */
 export function sayFailed(what, error, action = null) {
-  say({ kind: "error", text: `${what}: ${stopped(error.message)}`, action, id: what });
+  say({ kind: "error", text: failure(what, error), action, id: what });
+}
+
+/** The same as a text. Where no answer came, nobody knows that it was not done. */
+export function failure(what, error) {
+  if (!(error instanceof Lost)) return `${what}: ${stopped(error.message)}`;
+  return `${what}, as far as is known: ${stopped(error.message)} See what the page shows before you try again.`;
 }
 
 /** With a capital and a full stop, as a sentence among sentences. */
@@ -84,10 +94,17 @@ function showWho() {
   write($("#who"), me ? [...new Set([me.name, me.role])].join(", ") : "");
   const looksOnly = me && me.role !== "admin";
   replace($("#standing-rights"), looksOnly && el("div", { class: "banner info" },
-    el("p", { text: `Your key (${me.name}, ${me.role}) may look, not change.` })));
+    el("p", { text: `Your key (${me.name}, ${me.role}) may look, not change.` }),
+    el("button", { type: "button", text: "Enter another key", on: { click: () => { forgetKey(); location.reload(); } } })));
 }
 
 function tick() {
-  const words = state.line === "live" && state.rollout?.stale ? "live, but the store is away" : LINE_WORDS[state.line];
-  write($("#line-words"), words ?? `lost ${ago(state.lostSince / 1000)}, trying again`);
+  write($("#line-words"), lineWords());
+}
+
+function lineWords() {
+  if (state.line === "connecting") return "connecting";
+  if (state.line === "lost") return `lost ${ago(state.lostSince / 1000)}, trying again`;
+  if (Math.abs(Date.now() - state.heardAt) > QUIET_S * 1000) return `silent, last heard ${ago(state.heardAt / 1000)}`;
+  return state.rollout?.stale ? "live, but the store is away" : "live";
 }

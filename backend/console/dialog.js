@@ -2,13 +2,17 @@
 
 import { el } from "./dom.js";
 
+const UNREAD_MS = 500; // an Enter that comes so soon was meant for the button before
+const NO_TEXT = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+/gu; // which the backend refuses in a reason
+
 let titles = 0;
 
 /**
  * Opens a dialog and answers the value of the button that closed it, null for Escape. `actions` are
  * `{label, value, kind?}`, the first one is what Enter in a field does; `focus` gets the focus, else the second action.
+ * `unread`: it may be sent before anybody can have read it.
  */
-export function ask({ title, role = null, kind = "", body = [], actions, focus = null }) {
+export function ask({ title, role = null, kind = "", body = [], actions, focus = null, unread = false }) {
   const id = `dialog-title-${++titles}`;
   return new Promise((answered) => {
     const buttons = actions.map(({ label, value, kind: look = "" }, index) =>
@@ -18,6 +22,7 @@ export function ask({ title, role = null, kind = "", body = [], actions, focus =
       el("h2", { id, text: title }), el("div", { class: "dialog-body", id: `${id}-body` }, body),
       el("div", { class: "actions" }, buttons));
     const dialog = el("dialog", { role, class: kind, "aria-labelledby": id, "aria-describedby": role && `${id}-body` }, form);
+    form.addEventListener("keydown", enterGuard(unread));
     form.addEventListener("submit", (event) => { event.preventDefault(); dialog.close(actions[0].value); });
     dialog.addEventListener("close", () => { dialog.remove(); answered(dialog.returnValue || null); });
     document.body.append(dialog);
@@ -26,17 +31,34 @@ export function ask({ title, role = null, kind = "", body = [], actions, focus =
   });
 }
 
+/** A key that is held down, or hit twice on the button before, confirms nothing that it opened. */
+function enterGuard(unread) {
+  const openedAt = performance.now();
+  let typed = unread;
+  return (event) => {
+    const isEnter = event.key === "Enter" && event.target.tagName === "INPUT";
+    const isEarly = !typed && performance.now() - openedAt < UNREAD_MS;
+    if (isEnter && (event.repeat || isEarly)) event.preventDefault();
+    else typed = true;
+  };
+}
+
 /**
  * Asks whether to do something, and why. Answers the reason, which may be empty, or null where it is not to be done.
  * Enter in the reason does it.
  */
-export async function askReason({ title, body = [], confirm, cancel = "Cancel", kind = "primary", reason = "" }) {
+export async function askReason({ title, body = [], confirm, kind = "primary", reason = "", unread = false }) {
   const [field, label] = reasonField("Reason", reason);
   const answer = await ask({
-    title, body: [...body, label], focus: field,
-    actions: [{ label: confirm, value: "yes", kind }, { label: cancel, value: "" }],
+    title, body: [...body, label], focus: field, unread,
+    actions: [{ label: confirm, value: "yes", kind }, { label: "Cancel", value: "" }],
   });
-  return answer === "yes" ? field.value.trim() : null;
+  return answer === "yes" ? reasonOf(field) : null;
+}
+
+/** What was typed or pasted, as one line that can be shown: nothing is refused at night for a tab in its reason. */
+export function reasonOf(field) {
+  return field.value.replace(NO_TEXT, " ").trim();
 }
 
 /** A field for the history, and the label around it. */

@@ -6,7 +6,7 @@ export const FOLLOW = "follow";
 
 /** Nothing is moved. `seen` is the state that the first move was made on. */
 export function emptyDraft() {
-  return { seen: null, all: null, own: {} };
+  return { seen: null, all: null, own: table() };
 }
 
 export function isEmpty(draft) {
@@ -15,18 +15,24 @@ export function isEmpty(draft) {
 
 /** The draft with the common share moved, which gives up what was moved of single detectors before. */
 export function withAll(draft, share, seen) {
-  return { seen: draft.seen ?? seen, all: share, own: {} };
+  return { seen: draft.seen ?? seen, all: share, own: table() };
 }
 
 /** The draft with one detector moved: to a share, or to FOLLOW. */
 export function withOwn(draft, detector, share, seen) {
-  return { ...draft, seen: draft.seen ?? seen, own: { ...draft.own, [detector]: share } };
+  return { ...draft, seen: draft.seen ?? seen, own: table([...Object.entries(draft.own), [detector, share]]) };
+}
+
+/** Whether two drafts move the same, whatever they were made on. */
+export function isSame(one, other) {
+  const told = ({ all, own }) => JSON.stringify([all, Object.entries(own).sort()]);
+  return told(one) === told(other);
 }
 
 /** The draft without what is so already: a fader that was put back is not moved. */
 export function withoutIdle(draft, rollout) {
   const all = draft.all === rollout.fraction && !Object.keys(givenUp(draft, rollout)).length ? null : draft.all;
-  const own = Object.fromEntries(Object.entries(draft.own).filter(([name, share]) =>
+  const own = table(Object.entries(draft.own).filter(([name, share]) =>
     share === FOLLOW ? name in rollout.overrides : share !== (all ?? askedOf(name, rollout))));
   const left = { seen: draft.seen, all, own };
   return isEmpty(left) ? emptyDraft() : left;
@@ -34,7 +40,7 @@ export function withoutIdle(draft, rollout) {
 
 /** What a PUT of it says. All detectors means all: only one that its ramp has rolled back is not raised with them. */
 export function patchOf(draft, rollout) {
-  const overrides = draft.all === null ? { ...rollout.overrides } : heldBack(draft, rollout);
+  const overrides = draft.all === null ? table(Object.entries(rollout.overrides)) : heldBack(draft, rollout);
   for (const [name, share] of Object.entries(draft.own)) {
     if (share === FOLLOW) delete overrides[name];
     else overrides[name] = share;
@@ -50,7 +56,7 @@ export function askedOf(detector, rollout) {
 /** The share that each detector would have. */
 export function sharesAfter(draft, rollout, detectors) {
   const patch = patchOf(draft, rollout);
-  return Object.fromEntries(detectors.map((name) => [name, patch.overrides[name] ?? patch.fraction ?? rollout.fraction]));
+  return table(detectors.map((name) => [name, patch.overrides[name] ?? patch.fraction ?? rollout.fraction]));
 }
 
 /** What would become of whom, as sentences. */
@@ -76,12 +82,17 @@ function aboutRamps(draft, rollout, after) {
 }
 
 function heldBack(draft, rollout) {
-  return Object.fromEntries(Object.entries(rollout.overrides)
+  return table(Object.entries(rollout.overrides)
     .filter(([name, share]) => draft.all > 0 && share === 0 && rollout.ramps[name]?.rolled_back));
 }
 
 function givenUp(draft, rollout) {
   const kept = heldBack(draft, rollout);
-  return Object.fromEntries(Object.entries(rollout.overrides)
+  return table(Object.entries(rollout.overrides)
     .filter(([name, share]) => !(name in kept) && share !== draft.all));
+}
+
+/** With nothing in it but what is put there, whatever a detector is called. */
+function table(entries = []) {
+  return Object.setPrototypeOf(Object.fromEntries(entries), null);
 }

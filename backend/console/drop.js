@@ -12,11 +12,10 @@ import { KINDS, agreement, described, things } from "./matching.js";
 import { SIDES } from "./rates.js";
 import { isAdmin, on, state } from "./store.js";
 import { REASONS } from "./traffic.js";
-import { counted, milliseconds } from "./words.js";
+import { NAMES, counted, milliseconds } from "./words.js";
 
 const TIMEOUT_S = 60; // a large picture over a phone's line
 const SHOWN = 60; // things in the list
-const NAMES = { legacy: "legacy", triton: "Triton" };
 const WHY = {
   FORCED: "because you asked for this side", FRACTION: "by the share of all detectors", OVERRIDE: "by this detector's share",
   PIN: "because its camera is pinned there", QUOTA: "by its camera's place in the quota", DISABLED: "because Triton is switched off",
@@ -70,7 +69,10 @@ function catchFiles(zone, begin) {
     zone.classList.remove("is-over");
     if (zone.contains(event.target)) begin([...event.dataTransfer.files]);
   });
-  document.addEventListener("paste", (event) => begin([...(event.clipboardData?.files ?? [])]));
+  document.addEventListener("paste", (event) => {
+    const isTyping = event.target.matches?.("input, textarea"); // some programs copy a picture beside the text
+    if (state.me && !isTyping) begin([...(event.clipboardData?.files ?? [])]);
+  });
 }
 
 async function detect(view, detector, status, results) {
@@ -112,7 +114,7 @@ function refusedAlike(answers) {
 }
 
 function conclusion(view, answers, found) {
-  const about = el("span", { class: "soft", text: `${view.file.name}: ` });
+  const about = el("span", { class: "soft" }, el("bdi", { text: view.file.name }), ": ");
   if (refusedAlike(answers)) return [el("p", { class: "bad" }, about, refusal(answers[0].error))];
   if (found) {
     const differ = found.some((one) => one.kind !== "same");

@@ -1,22 +1,26 @@
 /** Server-sent events by fetch, since an EventSource carries no key. Comes back by itself, later each time. */
 
-import { withKey } from "./api.js";
+import { fetched, parsed } from "./api.js";
+import { lookedAt, onAskedForRoom } from "./room.js";
 
 const PATH = "/api/rollout/events";
+const STREAM = "text/event-stream";
 const SILENCE_S = 25; // the backend says something every 10 s
 const RETRY_S = 2;
 const MAX_RETRY_S = 10;
 
 /**
- * Listens until `stop` of what it returns is called. `onUp()` when the line stands, `onDown(why, status)` when it
- * fell; a key that is refused (401, 403) is not tried again.
+ * Listens until `stop` of what it returns is called. `onUp()` when the line stands, `onHeard()` whenever anything came,
+ * `onDown(why, status)` when it fell; a key that is refused (401, 403) is not tried again.
  */
-export function listen({ onEvent, onUp, onDown }) {
-  const line = { stopped: false, abort: null, wake: null };
-  keepListening(line, { onEvent, onUp, onDown });
+export function listen(told) {
+  const line = { stopped: false, gaveRoom: false, abort: null, wake: null };
+  const keep = onAskedForRoom(() => { line.gaveRoom = true; line.abort?.abort(); });
+  keepListening(line, told);
   return {
     stop() {
       line.stopped = true;
+      keep();
       line.abort?.abort();
       line.wake?.();
     },
@@ -32,21 +36,26 @@ async function keepListening(line, told) {
     if (line.stopped) return;
     told.onDown(ended.why, ended.status);
     if (ended.status === 401 || ended.status === 403) return;
-    await sleep(line, Math.min(MAX_RETRY_S, RETRY_S * 1.5 ** failures));
+    if (line.gaveRoom) {
+      await lookedAt();
+      line.gaveRoom = false;
+    } else await sleep(line, Math.min(MAX_RETRY_S, RETRY_S * 1.5 ** failures));
     failures += 1;
   }
 }
 
-async function listenOnce(line, { onEvent, onUp }) {
+async function listenOnce(line, told) {
   line.abort = new AbortController();
-  const watch = silenceWatch(line.abort);
+  const watch = silenceWatch(line.abort, told.onHeard);
   try {
-    const response = await fetch(PATH, { headers: withKey(), cache: "no-store", signal: line.abort.signal });
+    const response = await fetched(PATH, { signal: line.abort.signal });
     if (!response.ok) return { status: response.status, why: `the backend answered ${response.status}` };
-    onUp();
-    await readStream(response.body, watch, onEvent);
+    if (!response.headers.get("Content-Type")?.startsWith(STREAM)) return { why: "something else than the backend answers here" };
+    told.onUp();
+    await readStream(response.body, watch, told.onEvent);
     return { why: "the backend ended the line" };
   } catch {
+    if (line.gaveRoom) return { why: "another tab needed the connection, and nobody looked at this one" };
     return { why: watch.silent ? `nothing was heard for ${SILENCE_S} s` : "the backend was not reached" };
   } finally {
     watch.end();
@@ -86,20 +95,21 @@ function tell(frame, onEvent) {
   }
   if (!fields.data.length) return;
   try {
-    onEvent(fields.event, JSON.parse(fields.data.join("\n")), fields.id);
+    onEvent(fields.event, parsed(fields.data.join("\n")), fields.id);
   } catch (error) {
-    console.error("an event could not be shown", error); // one that fails must not end the line
+    reportError(error); // one that fails must not end the line
   }
 }
 
-function silenceWatch(abort) {
-  const watch = { silent: false, heardAt: performance.now() };
+/** By the clock on the wall: the other one stands still while the machine sleeps, and the line is dead when it wakes. */
+function silenceWatch(abort, onHeard) {
+  const watch = { silent: false, heardAt: Date.now() };
   const timer = setInterval(() => {
-    if (performance.now() - watch.heardAt < SILENCE_S * 1000) return;
+    if (Math.abs(Date.now() - watch.heardAt) < SILENCE_S * 1000) return;
     watch.silent = true;
     abort.abort();
   }, 1000);
-  watch.heard = () => { watch.heardAt = performance.now(); };
+  watch.heard = () => { watch.heardAt = Date.now(); onHeard(); };
   watch.end = () => clearInterval(timer);
   return watch;
 }

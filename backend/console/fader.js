@@ -1,11 +1,11 @@
 /** The crossfader: legacy on the left, Triton on the right. Moving it drafts; only Apply asks the backend. */
 
-import { sayFailed } from "./banner.js";
+import { failure, sayFailed } from "./banner.js";
 import { change, seenNow } from "./change.js";
-import { bullets, reasonField } from "./dialog.js";
+import { bullets, reasonField, reasonOf } from "./dialog.js";
 import { el, replace, write } from "./dom.js";
 import {
-  askedOf, emptyDraft, FOLLOW, isEmpty, patchOf, preview, sharesAfter, withAll, withOwn, withoutIdle,
+  askedOf, emptyDraft, FOLLOW, isEmpty, isSame, patchOf, preview, sharesAfter, withAll, withOwn, withoutIdle,
 } from "./draft.js";
 import { outcome } from "./rolling.js";
 import { isAdmin, on, state } from "./store.js";
@@ -81,14 +81,14 @@ async function applyDraft(send) {
   try {
     const answer = await change({
       patchOf: (rollout) => patchOf(sent, rollout),
-      reason: send.reason.value.trim() || DEFAULT_REASON,
+      reason: reasonOf(send.reason) || DEFAULT_REASON,
       seen: sent.seen,
       wanted: (now) => preview(sent, now, detectors),
     });
     if (answer === "done" || answer === "rolled back") send.reason.value = "";
-    draft = emptyDraft();
+    if (isSame(draft, sent)) draft = emptyDraft(); // what was moved meanwhile is not sent yet
   } catch (error) {
-    write(send.failed, `Not applied: ${error.message}. The draft is kept.`);
+    write(send.failed, `${failure("Not applied", error)} The draft is kept.`);
     if (error.status === 401 || error.status === 403) sayFailed("The shares were not changed", error);
   } finally {
     setBusy(send, false);

@@ -16,6 +16,7 @@ import { counted } from "./words.js";
 
 const PATH = "/api/rollout/samples";
 const PAGE = 12;
+const READ = 100; // at least, to know which classes and cameras there are to choose from
 const MOST = 1000; // the backend lists no more
 const LOOK_S = 10; // between two looks for newer ones
 
@@ -26,6 +27,7 @@ export function mount(root) {
   replace(root, parts.bar, parts.fresh, parts.status, parts.grid, parts.more, parts.removal);
   on("me", () => { refill(parts.detector, state.me?.detectors ?? [], "all"); showRemoval(gallery, parts); });
   on("traffic", () => lookForNewer(gallery, parts));
+  on("line", () => { if (state.line === "live" && parts.grid.querySelector(".no-picture")) load(gallery, parts); });
   on("rollout", () => { if (gallery.turn && !gallery.samples.length) show(gallery, parts); });
   load(gallery, parts);
 }
@@ -62,11 +64,11 @@ async function listed(parts, limit) {
   return (await call("GET", PATH, { params })).data.samples;
 }
 
-/** One more than is shown is asked for, to know whether there is more. An answer that was overtaken is dropped. */
+/** More than is shown is asked for, to know whether there is more. An answer that was overtaken is dropped. */
 async function load(gallery, parts) {
   const turn = gallery.turn = (gallery.turn ?? 0) + 1;
   try {
-    const found = await listed(parts, Math.min(MOST, gallery.shown + 1));
+    const found = await listed(parts, Math.min(MOST, Math.max(READ, gallery.shown + 1)));
     if (turn !== gallery.turn) return;
     gallery.failed = "";
     gallery.samples = found;
@@ -108,7 +110,8 @@ function show(gallery, parts) {
     if (one.camera) gallery.cameras.add(one.camera);
   }
   refill(parts.label, [...gallery.classes].sort(), "all");
-  const known = new Map([...parts.grid.children].map((figure) => [figure.dataset.id, figure]));
+  const shownAlready = [...parts.grid.children].filter((figure) => figure.querySelector("img")); // what came to nothing is tried again
+  const known = new Map(shownAlready.map((figure) => [figure.dataset.id, figure]));
   const figures = samples.map((one) => known.get(one.id) ?? figureOf(one, gallery, parts));
   for (const [id, figure] of known) if (!samples.some((one) => one.id === id)) forget(figure);
   replace(parts.grid, ...figures);
@@ -204,7 +207,7 @@ function removalOf(sample, close, gallery, parts) {
   return [el("button", { type: "button", text, on: { click: async () => { if (await remove(sample.camera, gallery, parts)) close(); } } })];
 }
 
-/** Whether it was done. */
+/** Whether it was tried: what came of it is said in the page, which the picture's dialog would hide. */
 async function remove(camera, gallery, parts) {
   const whose = camera ? `camera ${camera}` : "every camera";
   const answer = await ask({
@@ -216,10 +219,10 @@ async function remove(camera, gallery, parts) {
   try {
     const { data } = await call("DELETE", PATH, { params: camera ? { camera } : { all: "true" } });
     say({ kind: "info", text: `${counted(data.removed, "picture")} of ${whose} deleted.` });
-    gallery.cameras.delete(camera);
+    if (camera) gallery.cameras.delete(camera);
+    else gallery.cameras.clear();
   } catch (error) {
     sayFailed("The pictures were not deleted", error);
-    return false;
   }
   await load(gallery, parts);
   return true;

@@ -5,11 +5,13 @@ import { sayFailed } from "./banner.js";
 import { el, replace, write } from "./dom.js";
 import { figuresOf } from "./figures.js";
 import { on, state } from "./store.js";
-import { differences, percent, when } from "./words.js";
+import { NAMES, differences, percent, when } from "./words.js";
 
 const PATH = "/api/rollout/history";
 const PAGE = 10;
 const MOST = 1000; // the backend lists no more; the export holds all
+const SAVE = "Save all as JSON Lines";
+const EXPORT_S = 600; // thousands of changes, each with two whole states
 const REVOKE_S = 60; // a browser may still be writing the file
 
 /** Shows the history in `root`, as long as the page lives. */
@@ -18,7 +20,7 @@ export function mount(root) {
   const list = table();
   const status = el("p", { class: "soft small", role: "status" });
   const more = el("button", { type: "button", text: "Show more", hidden: true, on: { click: () => { view.limit += 2 * PAGE; load(); } } });
-  const save = el("button", { type: "button", text: "Save all as JSON Lines", on: { click: () => exported(save) } });
+  const save = el("button", { type: "button", text: SAVE, on: { click: () => exported(save) } });
   replace(root, el("div", { class: "history-frame" }, list), status, el("div", { class: "history-actions" }, more, save));
 
   async function load() {
@@ -91,7 +93,7 @@ function anew(before, after) {
 
 function pinsOf(before, after) {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
-  const told = (side) => ({ legacy: "legacy", triton: "Triton" })[side] ?? "not pinned";
+  const told = (side) => NAMES[side] ?? "not pinned";
   return names.filter((name) => before[name] !== after[name]).map((name) => `${name}: ${told(before[name])} → ${told(after[name])}`);
 }
 
@@ -110,8 +112,9 @@ function figures(change, place) {
 /** The file comes with the key, as a blob: a plain link would carry none. */
 async function exported(button) {
   button.disabled = true;
+  write(button, "Saving…");
   try {
-    const url = await picture(`${PATH}?format=jsonl`);
+    const url = await picture(`${PATH}?format=jsonl`, EXPORT_S);
     const link = el("a", { href: url, download: "rollout-history.jsonl" });
     document.body.append(link);
     link.click();
@@ -120,6 +123,8 @@ async function exported(button) {
   } catch (error) {
     sayFailed("The history was not saved", error);
   } finally {
+    write(button, SAVE);
     button.disabled = false;
+    button.focus();
   }
 }

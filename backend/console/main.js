@@ -1,10 +1,10 @@
 /** Puts the page together: who is it, what may they see, and which part shows what. A part that fails fails alone. */
 
 import { call, forgetKey, key, Lost, Problem, setKey, takeKeyFromLink } from "./api.js";
-import { mountBanner, say, sentence } from "./banner.js";
+import { mountBanner, say, sentence, takeBack } from "./banner.js";
 import { $, el, replace } from "./dom.js";
 import { listen } from "./events.js";
-import { addTraffic, setLine, setLook, setMe, setRollout, state } from "./store.js";
+import { addTraffic, heardNow, setLine, setLook, setMe, setRollout, state } from "./store.js";
 
 const PARTS = [
   ["fader", "#panel-fader"], ["rollback", "#panel-switch"], ["traffic", "#panel-traffic"],
@@ -12,12 +12,17 @@ const PARTS = [
   ["history", "#panel-history"], ["drop", "#panel-drop"],
 ];
 const RETRY_S = 2;
-const HEARD = { rollout: setRollout, look: setLook, traffic: addTraffic };
+const FLAGS_WITHIN_S = 3; // of a line that stands
+const HEARD = new Map(Object.entries({ rollout: setRollout, look: setLook, traffic: addTraffic }));
+const NO_KEY = "That is no key: a key has 1 to 200 letters, digits and signs, and no blanks.";
 
 let mounted = false;
 let line = null;
+let retry = null;
+let saidFault = "";
 
 async function begin() {
+  clearTimeout(retry);
   $("#gate").hidden = true;
   $("#line").hidden = !key();
   if (!key()) return askForKey("The key that the backend made lies in var/admin-key.");
@@ -26,6 +31,7 @@ async function begin() {
   } catch (error) {
     return notLetIn(error);
   }
+  takeBack("begin");
   if (state.me.role === "caller") {
     return askForKey(`Your key (${state.me.name}, caller) may detect, not look. Enter a viewer's or an admin's.`);
   }
@@ -41,14 +47,19 @@ function notLetIn(error) {
   }
   setLine("lost", error.message);
   if (!(error instanceof Lost)) say({ kind: "error", text: error.message, id: "begin" });
-  setTimeout(begin, RETRY_S * 1000);
+  retry = setTimeout(begin, RETRY_S * 1000);
 }
 
 function hearken() {
   line?.stop();
   line = listen({
-    onEvent: (name, data) => HEARD[name]?.(data),
-    onUp: () => setLine("live"),
+    onEvent: (name, data) => HEARD.get(name)?.(data),
+    onHeard: heardNow,
+    onUp() {
+      if (state.line === "lost") lookAgain();
+      setLine("live");
+      setTimeout(askForFlags, FLAGS_WITHIN_S * 1000);
+    },
     onDown(why, status) {
       setLine("lost", why);
       if (status === 401 || status === 403) {
@@ -57,6 +68,38 @@ function hearken() {
       }
     },
   });
+}
+
+/** A backend that comes back may be another version, and may know the key as somebody else's. */
+async function lookAgain() {
+  const before = state.me;
+  const me = await call("GET", "/api/me").then(({ data }) => data, () => null); // a key that is refused ends the line too
+  if (!me || me.role === "caller") return;
+  setMe(me);
+  if (me.console === before?.console) return;
+  say({ kind: "warning", id: "version", text: "The backend was changed to another version; this page is of the one before.",
+    action: { label: "Load this page again", run: () => location.reload() } });
+}
+
+/** A backend that never read its flags tells of none; asked, it says why. */
+async function askForFlags() {
+  if (state.rollout || state.line !== "live") return;
+  try {
+    setRollout((await call("GET", "/api/rollout")).data);
+    takeBack("flags");
+  } catch (error) {
+    say({ kind: "error", id: "flags", text: `The flags are not known: ${sentence(error.message)}` });
+    setTimeout(askForFlags, FLAGS_WITHIN_S * 1000);
+  }
+}
+
+/** What fails in the page is no secret of its console; once, since what fails with one event fails with the next. */
+function sayFault(fault) {
+  const why = fault?.message ?? String(fault);
+  if (why === saidFault) return;
+  saidFault = why;
+  say({ kind: "error", id: "fault", text: `A part of this page failed, and may show what is not so any more: ${why}`,
+    action: { label: "Load this page again", run: () => location.reload() } });
 }
 
 async function mountParts() {
@@ -85,19 +128,17 @@ function askForKey(why) {
 
 function enter(event) {
   event.preventDefault();
-  const typed = $("#gate-key").value.trim();
-  if (!typed) return;
-  setKey(typed);
+  const isKey = setKey($("#gate-key").value);
   $("#gate-key").value = "";
-  begin();
+  if (isKey) begin();
+  else askForKey(NO_KEY);
 }
 
 $("#gate form").addEventListener("submit", enter);
 window.addEventListener("online", () => line?.again());
-window.addEventListener("hashchange", () => {
-  takeKeyFromLink();
-  if (!state.me) begin();
-});
+window.addEventListener("hashchange", () => { if (takeKeyFromLink()) location.reload(); }); // nothing of the key before stays
+window.addEventListener("error", (event) => sayFault(event.error ?? event));
+window.addEventListener("unhandledrejection", (event) => sayFault(event.reason));
 takeKeyFromLink();
 mountBanner();
 begin();

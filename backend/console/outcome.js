@@ -1,14 +1,15 @@
 /** What a roll back came to, beside its button: who has confirmed it, who has not, and the way to take it back. */
 
 import { call } from "./api.js";
-import { sayFailed, sentence } from "./banner.js";
+import { sayFailed, sentence, takeBack } from "./banner.js";
 import { change } from "./change.js";
 import { askReason, bullets } from "./dialog.js";
 import { el, replace, write } from "./dom.js";
 import { forgetOutcome, isUndoable, outcome, rollBack, UNDO_S } from "./rolling.js";
 import { isAdmin, on, state } from "./store.js";
-import { countdown, differences, listed, when } from "./words.js";
+import { countdown, differences, listed, some, when } from "./words.js";
 
+const NOT_UNDONE = "The roll back was not undone";
 const RESTORED = ["fraction", "shadow", "overrides", "pins_suspended"]; // all that a roll back changes, ramps aside
 
 /** The region that says it. */
@@ -60,8 +61,8 @@ function doneWords() {
   const all = rollout ? rollout.workers.length : 0;
   const confirmed = `${Math.max(0, all - pending.length)} of ${all} workers`;
   const lost = gone.length
-    ? ` ${listed(gone)} ${gone.length > 1 ? "are" : "is"} not heard of any more; a worker that cannot see the flags starts nothing on Triton.` : "";
-  if (pending.length) return `Everything is on legacy, not confirmed by: ${pending.join(", ")} (${confirmed} have).${lost}`;
+    ? ` ${some(gone)} ${gone.length > 1 ? "are" : "is"} not heard of any more; a worker that cannot see the flags starts nothing on Triton.` : "";
+  if (pending.length) return `Everything is on legacy, not confirmed by: ${some(pending)} (${confirmed} have).${lost}`;
   return `Everything is on legacy: acknowledged by ${confirmed}.${lost}`;
 }
 
@@ -84,9 +85,10 @@ async function undoIt() {
       patchOf: () => patch, reason, wanted: (now) => differences(now, { ...now, ...patch }),
       seen: { etag: `"v${rolled.version}"`, rollout: rolled.after },
     });
+    takeBack(NOT_UNDONE);
     if (answer === "done") forgetOutcome();
   } catch (error) {
-    sayFailed("The roll back was not undone", error, { label: "Try again", run: undoIt });
+    sayFailed(NOT_UNDONE, error, { label: "Try again", run: undoIt });
   }
 }
 

@@ -6,6 +6,7 @@
 
 import { el, svg } from "./dom.js";
 import { KEPT_S, SIDES, pieces, roomy } from "./rates.js";
+import { NAMES, UNKNOWN } from "./words.js";
 
 const WIDTH = 600;
 const HEIGHT = 120;
@@ -28,7 +29,7 @@ export function linePlot(title, lines, words, least = 0) {
   const paths = lines.map((line) => svg("path", { class: `plot-line ${line.side}` }));
   const cursor = svg("path", { class: "plot-cursor" });
   const top = el("span", { class: "plot-top" });
-  const values = lines.map((line) => el("b", { class: "plot-value", text: "–" }));
+  const values = lines.map((line) => el("b", { class: "plot-value", text: UNKNOWN }));
   const legend = lines.map((line, index) => el("span", { class: "plot-name" }, swatch(line.side), ` ${line.name} `, values[index]));
   const root = frame(title, legend, [gaps, ...bands.filter(Boolean), ...paths, cursor], [top]);
   let span = null;
@@ -59,8 +60,8 @@ export function breakerPlot(title, words) {
   const base = svg("path", { class: "plot-base", d: `M0 56H${WIDTH}M0 116H${WIDTH}` });
   const strips = SIDES.map((side) => svg("path", { class: `plot-strip ${side}` }));
   const cursor = svg("path", { class: "plot-cursor" });
-  const values = SIDES.map(() => el("b", { class: "plot-value", text: "–" }));
-  const names = SIDES.map((side, row) => el("span", { class: `plot-row row-${row}`, text: side === "triton" ? "Triton" : side }));
+  const values = SIDES.map(() => el("b", { class: "plot-value", text: UNKNOWN }));
+  const names = SIDES.map((side, row) => el("span", { class: `plot-row row-${row}`, text: NAMES[side] }));
   const legend = SIDES.map((side, index) => el("span", { class: "plot-name" }, names[index].textContent, " ", values[index]));
   const root = frame(title, legend, [gaps, base, ...strips, cursor], names);
   let span = null;

@@ -1,15 +1,16 @@
 /** The ramps: for each detector its steps as a ladder, what it waits for, and an admin's orders. */
 
 import { call } from "./api.js";
-import { sayFailed } from "./banner.js";
+import { sayFailed, takeBack } from "./banner.js";
 import { askReason } from "./dialog.js";
 import { el, replace, write } from "./dom.js";
 import { evidenceOf } from "./evidence.js";
 import { askStart } from "./ramp_start.js";
-import { isAdmin, on, setRollout, state } from "./store.js";
+import { backendNow, isAdmin, isOf, on, setRollout, state } from "./store.js";
 import { ago, percent } from "./words.js";
 
 const PATH = "/api/rollout/ramp";
+const AGES_MS = 5000; // how long ago a look was is told anew, whether anything is heard or not
 const ORDERS = {
   pause: ["Pause", "Nothing is promoted meanwhile; evidence still counts, and still rolls back."],
   resume: ["Resume", "A share that was changed by hand is that of the step again, and its evidence begins anew then."],
@@ -20,6 +21,8 @@ const ORDERS = {
 /** The panel: one card for each detector. */
 export function mount(root) {
   let cards = new Map();
+  const show = () => cards.forEach((one, name) => one.show(state.rollout.ramps[name] ?? null, state.looks[name] ?? null));
+  setInterval(show, AGES_MS);
   on("rollout me look", () => {
     const { me, rollout } = state;
     if (!me || !rollout) return;
@@ -27,7 +30,7 @@ export function mount(root) {
       cards = new Map(me.detectors.map((name) => [name, card(name)]));
       replace(root, el("div", { class: "cards" }, [...cards.values()].map((one) => one.element)));
     }
-    cards.forEach((one, name) => one.show(rollout.ramps[name] ?? null, state.looks[name] ?? null));
+    show();
   });
 }
 
@@ -42,7 +45,7 @@ function card(name) {
     el("p", { class: "name" }, el("strong", { text: name }), where), sentence, ladder, orders, since, evidence.element);
   let shown = "";
   const show = (ramp, look) => {
-    const of = lookOf(ramp, look);
+    const of = ramp && look && isOf(look, ramp) ? look : null;
     write(where, whereWords(ramp));
     where.dataset.phase = phaseOf(ramp);
     write(sentence, sentenceOf(ramp, of));
@@ -57,11 +60,6 @@ function card(name) {
     evidence.show(ramp, of);
   };
   return { element, show };
-}
-
-/** Not of the ramp or the step before. */
-function lookOf(ramp, look) {
-  return ramp && look && look.epoch.replace(/\.[^.]*$/, "") === ramp.id ? look : null;
 }
 
 function phaseOf(ramp) {
@@ -88,7 +86,7 @@ export function sentenceOf(ramp, look) {
 
 function sinceWords(ramp, look) {
   const words = [`Triton: ${percent(ramp.asked)} asked for, ${percent(ramp.effective)} in effect`];
-  if (look) words.push(`looked at ${ago(look.at)}`);
+  if (look) words.push(`looked at ${ago(look.at, backendNow())}`);
   if (ramp.forced) words.push(`forced: ${ramp.forced}`);
   return words.join(" · ");
 }
@@ -145,11 +143,13 @@ async function wishesOf(name, order) {
 async function send(asked) {
   try {
     await call("POST", PATH, { json: asked });
-    setRollout((await call("GET", "/api/rollout")).data, { mine: true });
   } catch (error) {
     const again = asked.action === "start"
       ? { label: "Change it", run: async () => { const wishes = await askStart(asked.detector, asked); if (wishes) await send({ ...asked, ...wishes }); } }
       : { label: "Try again", run: () => send(asked) };
-    sayFailed(`The ramp of ${asked.detector} was not told to ${asked.action}`, error, again);
+    return sayFailed(`The ramp of ${asked.detector} was not told to ${asked.action}`, error, again);
   }
+  takeBack(`The ramp of ${asked.detector} was not told to ${asked.action}`);
+  const now = await call("GET", "/api/rollout").catch(() => null); // it is done all the same, and the line tells of it
+  return now && setRollout(now.data, { mine: true });
 }

@@ -1,6 +1,6 @@
 /** What a new ramp is asked to be. What is left empty is as the backend is set. */
 
-import { ask, reasonField } from "./dialog.js";
+import { ask, reasonField, reasonOf } from "./dialog.js";
 import { el } from "./dom.js";
 
 const NONE = "none";
@@ -26,7 +26,7 @@ export async function askStart(detector, before = {}) {
     });
     if (answer !== "yes") return null;
     try {
-      return wishes(fields, reason.value.trim());
+      return wishes(fields, reasonOf(reason));
     } catch (error) {
       failed.textContent = error.message;
     }
@@ -43,7 +43,7 @@ function wishes({ steps, gates, dry, force }, reason) {
 
 /** "10, 25" as [0.1, 0.25], "none" as an empty list; null for nothing. */
 export function sharesOf(text, name) {
-  if (text.trim() === NONE) return [];
+  if (text.trim().toLowerCase() === NONE) return [];
   const words = text.split(/[\s,;%]+/).filter(Boolean);
   if (!words.length) return null;
   const numbers = words.map(Number);
@@ -53,7 +53,7 @@ export function sharesOf(text, name) {
 }
 
 function shareField(label, placeholder, shares) {
-  const value = (shares ?? []).map((share) => Number((100 * share).toFixed(4))).join(", ");
+  const value = shares?.length === 0 ? NONE : (shares ?? []).map((share) => Number((100 * share).toFixed(4))).join(", ");
   const input = el("input", { type: "text", inputmode: "decimal", autocomplete: "off", placeholder, value });
   return { input, element: el("label", { class: "field" }, el("span", { text: label }), input) };
 }

@@ -42,7 +42,7 @@ export function total(counters = NOTHING) {
 
 /** By name, how much each counter grew; what did not is left out. */
 export function grown(after = NOTHING, before = NOTHING) {
-  const growth = Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)]);
+  const growth = Object.entries(after).map(([name, count]) => [name, count - (Object.hasOwn(before, name) ? before[name] : 0)]);
   return Object.fromEntries(growth.filter(([, count]) => count > 0));
 }
 
@@ -73,12 +73,22 @@ export function isBreak(before, after) {
   return Object.entries(counters(before)).some(([name, count]) => (now[name] ?? 0) < count);
 }
 
+const leadsOn = new WeakMap(); // by the later one of two: [the one before, whether there is a break]; each plot asks again
+
+function isKnownBreak(before, after) {
+  const [known, answer] = leadsOn.get(after) ?? [];
+  if (known === before) return answer;
+  const isNew = isBreak(before, after);
+  leadsOn.set(after, [before, isNew]);
+  return isNew;
+}
+
 /** The snapshots in runs without a break, each from old to new. */
 export function runs(snapshots) {
   const found = [];
   for (const snapshot of snapshots) {
     const last = found.at(-1);
-    if (last && !isBreak(last.at(-1), snapshot)) last.push(snapshot);
+    if (last && !isKnownBreak(last.at(-1), snapshot)) last.push(snapshot);
     else found.push([snapshot]);
   }
   return found;
@@ -86,7 +96,7 @@ export function runs(snapshots) {
 
 /**
  * A detector's figures at each snapshot.
- * @returns {object[]} {at, breaks, sides: {legacy, triton}, unserved, fallbacks}; `breaks`: nothing leads here from
+ * @returns {object[]} {at, breaks, sides: {legacy, triton}, fallbacks_per_s}; `breaks`: nothing leads here from
  *   the one before; the rates of a moment that has nothing before it are null
  */
 export function moments(snapshots, detector) {
@@ -99,18 +109,17 @@ export function moments(snapshots, detector) {
 function moment(before, now, detector, breaks) {
   const passed_s = now.at - before.at;
   const [was, is] = [before.detectors[detector], now.detectors[detector]];
-  const perSecond = (growth) => (passed_s > 0 ? total(growth) / passed_s : null);
+  const perSecond = (growth) => (passed_s > 0 && was && is ? total(growth) / passed_s : null);
   const sides = SIDES.map((side) => [side, ofSide(was?.sides[side], is?.sides[side], now.edges_s, perSecond)]);
   return {
     at: now.at, breaks, sides: Object.fromEntries(sides),
-    unserved_per_s: perSecond(grown(is?.unserved, was?.unserved)),
     fallbacks_per_s: perSecond(grown(is && fallbacks(is), was && fallbacks(was))),
   };
 }
 
 /** What is counted without a side's requests goes on: the state of its breaker is known at once. */
 function ofSide(was, is, edges_s, perSecond) {
-  const state = { breaker: is?.breaker ?? null, ready: is?.ready ?? null, in_flight: is?.in_flight_all_detectors ?? 0 };
+  const state = { breaker: is?.breaker ?? null, ready: is?.ready ?? null, in_flight: is?.in_flight_all_detectors ?? null };
   const requests = grown(is?.requests, was?.requests);
   const timed = is && was ? is.durations.map((count, index) => count - (was.durations[index] ?? 0)) : [];
   const [p50_s, p95_s, p99_s] = [0.5, 0.95, 0.99].map((share) => quantile(edges_s, timed, share));
@@ -128,7 +137,7 @@ export function failures(attempts) {
  * @param {function(object): object} pick the counters of a snapshot
  */
 export function growth(snapshots, pick) {
-  const sum = {};
+  const sum = Object.create(null);
   for (const run of runs(snapshots)) {
     for (const [name, count] of Object.entries(grown(pick(run.at(-1)), pick(run[0])))) sum[name] = (sum[name] ?? 0) + count;
   }

@@ -1,13 +1,16 @@
 /** The way back: one button that is always there, and the switch that keeps everybody off Triton. */
 
-import { sayFailed } from "./banner.js";
+import { sayFailed, takeBack } from "./banner.js";
 import { change, seenNow } from "./change.js";
 import { askReason, bullets } from "./dialog.js";
 import { $, el, replace, write } from "./dom.js";
 import { mountOutcome } from "./outcome.js";
 import { outcome, rollBack } from "./rolling.js";
 import { isAdmin, on, state } from "./store.js";
-import { counted, listed, percent, UNKNOWN } from "./words.js";
+import { counted, duration, listed, percent, some, UNKNOWN } from "./words.js";
+
+const NOT_MOVED = "The switch was not moved";
+const SKEW_S = 30; // between two clocks, from which on it misleads
 
 const KILLED = "The kill switch TRITON_ENABLED=false stands before it, in the backend's environment or .env: nothing "
   + "touches Triton until that is lifted there.";
@@ -21,14 +24,21 @@ export function mount(root) {
   const facts = el("dl", { class: "standing", "data-live": true });
   replace(root, el("label", { class: "switch", for: "triton-allowed" }, box, el("span", { class: "knob", "aria-hidden": "true" }),
     el("span", { text: "Triton allowed" })), words, facts);
-  on("rollout me", () => {
+  on("rollout me traffic", () => {
     const { rollout } = state;
     if (box.dataset.busy === undefined) box.checked = Boolean(rollout?.enabled);
     box.disabled = !isAdmin() || !rollout || rollout.kill_switch;
     write(words, switchWords(rollout));
     words.classList.toggle("warn", Boolean(rollout?.kill_switch));
-    replace(facts, factsOf(rollout).map(([name, value, kind]) => [el("dt", { text: name }), el("dd", { class: kind ?? "", text: value })]));
+    showFacts(facts, factsOf(rollout));
   });
+}
+
+/** Only where they are new: what somebody marks to copy stays marked. */
+function showFacts(list, facts) {
+  if (list.dataset.stamp === JSON.stringify(facts)) return;
+  list.dataset.stamp = JSON.stringify(facts);
+  replace(list, facts.map(([name, value, kind]) => [el("dt", { text: name }), el("dd", { class: kind ?? "", text: value })]));
 }
 
 function mountButton() {
@@ -48,7 +58,7 @@ async function askAndRollBack() {
   const reason = await askReason({
     title: "Roll back everything to legacy?",
     body: [bullets(consequences(state.rollout))],
-    confirm: "Roll back now", kind: "danger",
+    confirm: "Roll back now", kind: "danger", unread: true,
   });
   if (reason !== null) await rollBack(reason);
 }
@@ -66,14 +76,16 @@ function consequences(rollout) {
 async function flip(box) {
   const enabled = box.checked;
   box.checked = !enabled; // what the backend says is shown, and nothing else
+  if (box.dataset.busy !== undefined) return;
   const seen = seenNow();
   const reason = await whyFlip(enabled, seen.rollout);
   if (reason === null) return;
   box.dataset.busy = "";
   try {
     await change({ patchOf: () => ({ enabled }), reason, seen, wanted: () => [enabled ? "Triton switched on" : "Triton switched off"] });
+    takeBack(NOT_MOVED);
   } catch (error) {
-    sayFailed("The switch was not moved", error, { label: "Try again", run: () => { box.checked = enabled; flip(box); } });
+    sayFailed(NOT_MOVED, error, { label: "Try again", run: () => { box.checked = enabled; flip(box); } });
   } finally {
     delete box.dataset.busy;
     box.checked = Boolean(state.rollout?.enabled);
@@ -108,12 +120,20 @@ function factsOf(rollout) {
     ["Version", String(rollout.version)],
     ["Workers", workersWords(rollout.workers.length, late), late.length ? "warn" : ""],
     ["Compared", `${percent(rollout.shadow)} of the requests`],
+    ...clockFacts(),
     ...(pins ? [["Pins", `${counted(pins, "camera")}${rollout.pins_suspended ? ", those to Triton suspended by a roll back" : ""}`]] : []),
   ];
+}
+
+/** The times on this page are told by the backend. */
+function clockFacts() {
+  const { aheadS } = state;
+  if (Math.abs(aheadS) < SKEW_S) return [];
+  return [["Clock", `the backend's is ${duration(Math.abs(aheadS))} ${aheadS > 0 ? "ahead of" : "behind"} this machine's`, "warn"]];
 }
 
 function workersWords(all, late) {
   if (!all) return UNKNOWN;
   if (!late.length) return `${all} of ${all} obey this version`;
-  return `${all - late.length} of ${all} obey this version; not yet: ${late.join(", ")}`;
+  return `${all - late.length} of ${all} obey this version; not yet: ${some(late)}`;
 }

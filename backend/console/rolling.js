@@ -4,11 +4,11 @@ import { callAgain, Lost } from "./api.js";
 import { emit, on, setRollout } from "./store.js";
 
 export const UNDO_S = 300;
-const NOT_HEARD = "This worker sends nothing to Triton any more"; // of a backend that could not tell the store
 const KEPT = "crossfade-rolled-back";
 const LATELY_S = 30;
 
-const heard = new Map(); // workers, and when they were last told of, in ms
+let present = []; // the workers that were last told of
+const left = new Map(); // those that are told of no more, and since when, in ms
 
 /**
  * What became of the last one, or null. `stage`: "asking", "done", "alone" (the store was away, and has not heard of
@@ -23,9 +23,10 @@ export async function rollBack(reason) {
     const { data } = await callAgain("POST", "/api/rollout/rollback", { json: { reason } },
       (error, tries) => show({ stage: "asking", reason, tries, why: error.message }));
     const { pending, ...rollout } = data;
-    const gone = heardLately().filter((name) => !namesOf(rollout).includes(name)); // stands still, or has ended
-    show({ stage: "done", reason, version: data.version, pending, gone, at: Date.now() });
+    const names = new Set(namesOf(rollout));
+    const gone = heardLately().filter((name) => !names.has(name)); // stands still, or has ended
     setRollout(rollout, { mine: true });
+    show({ stage: "done", reason, version: data.version, pending, gone, at: Date.now() });
   } catch (error) {
     show(failed(error, reason));
   }
@@ -42,7 +43,17 @@ export function isUndoable(now = Date.now()) {
 }
 
 function heardLately() {
-  return [...heard].filter(([, at]) => Date.now() - at < LATELY_S * 1000).map(([name]) => name);
+  const lately = [...left].filter(([, at]) => Date.now() - at < LATELY_S * 1000);
+  return [...present, ...lately.map(([name]) => name)];
+}
+
+/** The backend tells of its workers when one comes or goes: who was not told of as gone was there until now. */
+function followWorkers({ rollout }) {
+  const now = Date.now();
+  const names = new Set(namesOf(rollout));
+  for (const name of present) if (!names.has(name)) left.set(name, now);
+  for (const [name, at] of left) if (names.has(name) || now - at > LATELY_S * 1000) left.delete(name);
+  present = [...names];
 }
 
 function namesOf(rollout) {
@@ -54,7 +65,7 @@ function isOnLegacy(rollout) {
 }
 
 function failed(error, reason) {
-  const alone = error.status === 503 && error.message.includes(NOT_HEARD);
+  const alone = error.document?.rolled_back_here === true; // the store could not be told
   return { stage: alone ? "alone" : "failed", reason, text: error.message, lost: error instanceof Lost, at: Date.now() };
 }
 
@@ -75,7 +86,7 @@ function remembered() {
   }
 }
 
-on("rollout", ({ rollout }) => namesOf(rollout).forEach((name) => heard.set(name, Date.now())));
+on("rollout", followWorkers);
 
 /** Whether the store was told at last, who has confirmed since, and who is back: a worker that was gone obeys the newest state before it does anything. */
 on("rollout", ({ rollout }) => {

@@ -1,17 +1,23 @@
 /** What is known, in one place: only what the backend said. A draft lives with whoever drafts it. */
 
-export const MAX_TRAFFIC = 150;
+import { KEPT_S, WINDOW_S } from "./rates.js";
+
 const OWN_CHANGE_S = 3; // for so long another worker may still tell of the state before
 
-/** `me`, `rollout` and `lostSince` are null while unknown; `since` is when `line` became what it is, in ms. */
+/**
+ * `me`, `rollout` and `lostSince` are null while unknown; `heardAt` is when the line last said anything, in ms, and
+ * `aheadS` how far the backend's clock is before this one's.
+ */
 export const state = {
   me: null,
   rollout: null,
   etag: null,
-  looks: {},
+  looks: Object.create(null),
   traffic: [],
+  aheadS: 0,
   line: "connecting",
   lostSince: null,
+  heardAt: null,
   why: "",
 };
 
@@ -34,7 +40,7 @@ export function emit(topic) {
     try {
       f(state);
     } catch (error) {
-      console.error(`a part of the page could not show "${topic}"`, error);
+      reportError(error); // main.js says it: what this part shows may be old
     }
   }
 }
@@ -52,7 +58,7 @@ export function setRollout(rollout, { mine = false } = {}) {
   state.etag = `"v${rollout.version}"`;
   for (const [detector, ramp] of Object.entries(rollout.ramps)) {
     if (ramp.look) state.looks[detector] = ramp.look;
-    else if (!ofThisRamp(state.looks[detector], ramp)) delete state.looks[detector];
+    else if (state.looks[detector] && !isOf(state.looks[detector], ramp)) delete state.looks[detector];
   }
   emit("rollout");
   emit("look");
@@ -63,17 +69,31 @@ export function setLook(look) {
   emit("look");
 }
 
+/** Only of the last minutes, by the backend's clock: neither from before a night's sleep nor from after it was set back. */
 export function addTraffic(snapshot) {
-  state.traffic = [...state.traffic, snapshot].slice(-MAX_TRAFFIC);
+  const since = snapshot.at - KEPT_S - WINDOW_S;
+  state.traffic = [...state.traffic.filter((one) => one.at > since && one.at < snapshot.at), snapshot];
+  state.aheadS = snapshot.at - Date.now() / 1000;
   emit("traffic");
+}
+
+/** What the backend's clock says, in unix seconds: how long ago something was there is told by its clock alone. */
+export function backendNow() {
+  return Date.now() / 1000 + state.aheadS;
 }
 
 /** "connecting", "live" or "lost"; lost stays lost since the first time. */
 export function setLine(line, why = "") {
   if (line !== "lost") state.lostSince = null;
-  else if (line === "lost" && state.lostSince === null) state.lostSince = Date.now();
+  else if (state.lostSince === null) state.lostSince = state.heardAt ?? Date.now();
+  if (line === "live") heardNow();
   Object.assign(state, { line, why });
   emit("line");
+}
+
+/** The line said something. */
+export function heardNow() {
+  state.heardAt = Date.now();
 }
 
 /** Whether this key may change things. */
@@ -81,6 +101,7 @@ export function isAdmin() {
   return state.me?.role === "admin";
 }
 
-function ofThisRamp(look, ramp) {
-  return look !== undefined && look.epoch.replace(/\.[^.]*$/, "") === ramp.id;
+/** Not of the ramp before this one. */
+export function isOf(look, ramp) {
+  return look.epoch.replace(/\.[^.]*$/, "") === ramp.id;
 }

@@ -10,7 +10,7 @@ const TICKS = [0, 25, 50, 75, 100];
  * it belongs: the cap at the draft or what is asked for, a hollow cap at what is asked for, a mark at what is so.
  */
 export function track(label, moved, master = false) {
-  const told = (input) => { if (input.value !== "" && input.validity.valid) moved(input.valueAsNumber / 100); };
+  const told = (input) => { if (input.value !== "" && input.validity.valid) moved(shareOf(input.valueAsNumber)); };
   const slider = el("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": label, on: { input: () => told(slider) } });
   const number = el("input", { type: "number", min: 0, max: 100, step: "any", inputmode: "decimal", "aria-label": `${label}, in per cent`,
     on: { input: () => told(number) } });
@@ -24,11 +24,16 @@ export function track(label, moved, master = false) {
   return { element, slider, show: (what) => show({ element, slider, number, asked, marks, now }, what) };
 }
 
+/** 33.3 per cent is 0.333, and not 0.33299999999999996. */
+function shareOf(percentage) {
+  return Number((percentage / 100).toFixed(6));
+}
+
 function show({ element, slider, number, asked, marks, now }, { drafted, asked: share, effective, enabled }) {
   const at = drafted ?? share;
   element.classList.toggle("is-draft", drafted !== null);
   put(slider, String(Math.round(100 * at)));
-  put(number, String(Number((100 * at).toFixed(2))));
+  put(number, String(Number((100 * at).toFixed(4))));
   slider.disabled = !enabled;
   number.disabled = !enabled;
   slider.setAttribute("aria-valuetext", drafted === null ? `${percent(at)} asked for` : `${percent(at)}, not sent yet`);

@@ -9,12 +9,12 @@ import { el, replace, svg, write } from "./dom.js";
 import { breakerPlot, linePlot, nearest, swatch } from "./plots.js";
 import { KEPT_S, SIDES, WINDOW_S, growth, failures, fallbacks, moments, total } from "./rates.js";
 import { on, state } from "./store.js";
-import { UNKNOWN, ago, count, figures, milliseconds, when } from "./words.js";
+import { NAMES, UNKNOWN, ago, count, figures, milliseconds, when } from "./words.js";
 
-const NAMES = { legacy: "legacy", triton: "Triton" };
 const BREAKERS = { closed: "closed", half_open: "half open, being tried", open: "open, not asked" };
 const BREAKER_WORD = { closed: "closed", half_open: "half open", open: "open" };
 const LEAST_FAILING_PER_S = 0.5;
+const MOST_HEADROOM = 100; // of a detector that is hardly asked it would be a number of six figures
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
 
 /** Why a side did not serve, or how its call failed, in words. */
@@ -54,7 +54,7 @@ export function mount(root) {
     }
     const roots = names.map((name) => sections.get(name).root);
     if (roots.length !== list.childElementCount) replace(list, ...roots);
-    write(common, names.length ? shedWords() : "");
+    write(common, names.length && state.traffic.length > 1 ? shedWords() : "");
   });
 }
 
@@ -68,7 +68,7 @@ function introduction() {
 function shedWords() {
   const shed = growth(state.traffic, (one) => one.shed);
   const retries = growth(state.traffic, (one) => ({ retries: one.retries })).retries ?? 0;
-  return `All detectors, in these minutes: turned away ${listed(shed, SHED)}; asked a second time ${times(retries)}.`;
+  return `All detectors, in these minutes: turned away ${tallied(shed, SHED)}; asked a second time ${times(retries)}.`;
 }
 
 /** One detector: its table, its plots, and what was counted. */
@@ -190,29 +190,38 @@ function shape(breaker) {
 // --- what was counted -----------------------------------------------------------------------------------------
 
 function tellings(name) {
+  if (state.traffic.length < 2) return ["What was counted is told from the second reading on."];
   const of = (pick) => growth(state.traffic, (one) => pick(one.detectors[name] ?? { sides: {} }));
   const unserved = of((one) => one.unserved);
-  const told = [`Callers without detections: ${listed(unserved, UNSERVED)}.`, ...fellBack(of(fallbacks))];
+  const told = [`Callers without detections: ${tallied(unserved, UNSERVED)}.`, ...fellBack(of(fallbacks))];
   for (const side of SIDES) {
     const failed = failures(of((one) => one.sides[side]?.attempts));
-    if (total(failed)) told.push(`Failed calls of ${NAMES[side]}, probes included: ${listed(failed, REASONS)}.`);
+    if (total(failed)) told.push(`Failed calls of ${NAMES[side]}, probes included: ${tallied(failed, REASONS)}.`);
   }
   const headroom = state.traffic.at(-1).detectors[name]?.headroom;
-  if (typeof headroom === "number") told.push(`Legacy could carry ${figures(headroom)} times what is asked now.`);
-  return told;
+  return typeof headroom === "number" ? [...told, headroomWords(headroom)] : told;
+}
+
+/** Pure. */
+export function headroomWords(headroom) {
+  if (headroom > MOST_HEADROOM) return `Legacy could carry over ${MOST_HEADROOM} times what is asked now: hardly anything is.`;
+  if (headroom < 1) return `Legacy could carry only ${figures(headroom)} times what is asked now: too little, if Triton fails.`;
+  return `Legacy could carry ${figures(headroom)} times what is asked now.`;
 }
 
 function fellBack(ways) {
   if (!total(ways)) return ["Fallbacks: none."];
-  const byWay = Map.groupBy(Object.entries(ways), ([way]) => way.split(">").slice(0, 2).join(">"));
-  return [...byWay].map(([way, counts]) => {
-    const [from, to] = way.split(">").map((side) => NAMES[side] ?? side);
-    return `Fallbacks from ${from} to ${to}: ${listed(Object.fromEntries(counts.map(([key, one]) => [key.split(">")[2], one])), REASONS)}.`;
-  });
+  const byWay = new Map();
+  for (const [way, number] of Object.entries(ways)) {
+    const [from, to, reason] = way.split(">");
+    const words = `Fallbacks from ${NAMES[from] ?? from} to ${NAMES[to] ?? to}`;
+    byWay.set(words, { ...byWay.get(words), [reason]: number });
+  }
+  return [...byWay].map(([words, counts]) => `${words}: ${tallied(counts, REASONS)}.`);
 }
 
 /** "none", or "12: 10 its breaker was open, 2 …"; the most first. */
-function listed(counts, words) {
+function tallied(counts, words) {
   const some = Object.entries(counts).filter(([, number]) => number > 0).sort(([, a], [, b]) => b - a);
   if (!some.length) return "none";
   const told = some.map(([name, number]) => (some.length > 1 ? `${count(number)} × ${words[name] ?? name}` : words[name] ?? name));
@@ -258,5 +267,5 @@ function spoken(point, isNow) {
     const one = point.sides[side];
     return `${NAMES[side]} ${rate(one.requests_per_s)} requests a second, p95 ${milliseconds(one.p95_s)}, breaker ${BREAKER_WORD[one.breaker] ?? UNKNOWN}`;
   });
-  return `${isNow ? "now" : ago(point.at)}: ${told.join("; ")}`;
+  return `${isNow ? "now" : ago(point.at, state.traffic.at(-1).at)}: ${told.join("; ")}`;
 }

@@ -2,6 +2,9 @@
 
 export const UNKNOWN = "–";
 
+/** What the sides are called. */
+export const NAMES = Object.freeze({ legacy: "legacy", triton: "Triton" });
+
 const MINUTE_S = 60;
 const HOUR_S = 3600;
 const DAY_S = 86_400;
@@ -10,9 +13,12 @@ function known(number) {
   return typeof number === "number" && Number.isFinite(number);
 }
 
-/** A share: "10 %", "0.3 %", "33.3 %". */
+/** A share: "10 %", "0.3 %", "33.3 %"; "100 %" is all of it, and what lacks a little says so: "99.96 %". */
 export function percent(share) {
-  return known(share) ? `${figures(100 * share)} %` : UNKNOWN;
+  if (!known(share)) return UNKNOWN;
+  if (share < 0.995 || share >= 1) return `${figures(100 * share)} %`;
+  const lacking = Math.max(1e-4, Number((100 * (1 - share)).toPrecision(2)));
+  return `${Number((100 - lacking).toFixed(4))} %`;
 }
 
 /** Three figures that say something, without an exponent: "0.125", "33.3", "1,414". */
@@ -73,6 +79,11 @@ export function countdown(seconds) {
 /** "rtdetr", "rtdetr and yolo26", "a, b and c". */
 export function listed(names) {
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
+}
+
+/** The same where there may be a thousand: "a, b, c and 997 more". */
+export function some(names, most = 5) {
+  return names.length > most + 1 ? `${names.slice(0, most).join(", ")} and ${count(names.length - most)} more` : listed(names);
 }
 
 /** The lowest and the highest of some shares: "10 %", "0–25 %". */

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from backend.rollout.state import InvalidState, RolloutState
-from backend.rollout.store import Change, Store
+from backend.rollout.store import Change, Store, StoreAway
 from backend.sides import TRITON
 
 ENVIRONMENT = "environment"
@@ -20,6 +20,13 @@ NOT_HEARD = (
     "This worker sends nothing to Triton any more, others of this machine follow its journal, and the store is told "
     "when it is back; workers elsewhere are not reached. TRITON_ENABLED=false in .env is the switch without a store."
 )
+
+
+class RolledBackHere(StoreAway):
+    """The store could not be told of a rollback that this worker obeys all the same."""
+
+    def __init__(self, away: StoreAway) -> None:
+        super().__init__(f"{away} {NOT_HEARD}")
 
 
 def is_settled(owed: Change, changes: Iterable[Change]) -> bool:

@@ -18,7 +18,7 @@ from backend.rollout.crew import Crew, Worker
 from backend.rollout.environment import EnvironmentWatch, LastSeen
 from backend.rollout.flags import View
 from backend.rollout.journal import Journal
-from backend.rollout.owed import ENVIRONMENT, NOT_HEARD, changes_since, is_settled
+from backend.rollout.owed import ENVIRONMENT, RolledBackHere, changes_since, is_settled
 from backend.rollout.patching import changed, readable, require_served, words
 from backend.rollout.quota import Quota, Traffic
 from backend.rollout.state import RolloutState
@@ -187,7 +187,7 @@ class Keeper:
                 return self._change(lambda state: state.rolled_back(f"rolled back by {who}"), who, reason)
             except StoreAway as away:
                 self._roll_back_alone(who, reason)
-                raise StoreAway(f"{away} {NOT_HEARD}") from away
+                raise RolledBackHere(away) from away
 
     def _change(
         self,

@@ -9,33 +9,12 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from backend.api import deepstack
 from backend.api.app import create_api
 from backend.api.describing import WHY
+from backend.api.roles import role_of
 from docs.making.markdown import begun, code, joined, table
 
 METHODS = ("get", "put", "post", "delete")
-# The least role of each route that asks for one; tests/unit/test_docs.py tries every key on every route.
-ROLES: Mapping[str, str] = {
-    "POST /api/detect": "caller, once there is such a key",
-    "POST /api/detect/batch": "caller, once there is such a key",
-    f"POST {deepstack.PATH}": "caller, once there is such a key",
-    "GET /api/me": "caller",
-    "GET /api/rollout": "viewer",
-    "PUT /api/rollout": "admin",
-    "POST /api/rollout/rollback": "admin",
-    "GET /api/rollout/history": "viewer",
-    "GET /api/rollout/ramp": "viewer",
-    "POST /api/rollout/ramp": "admin",
-    "DELETE /api/rollout/ramp": "admin",
-    "GET /api/rollout/report": "viewer",
-    "GET /api/rollout/events": "viewer",
-    "GET /api/rollout/samples": "viewer",
-    "DELETE /api/rollout/samples": "admin",
-    "GET /api/rollout/samples/{sample_id}.jpg": "viewer",
-    "GET /api/traffic": "viewer",
-}
-OPEN = "none"
 _REFUSAL = {
     "type": "about:blank",
     "title": "Bad Request",
@@ -76,10 +55,6 @@ def routes(api: Document) -> Iterator[tuple[str, Document]]:
         for method in METHODS:
             if method in methods:
                 yield f"{method.upper()} {path}", methods[method]
-
-
-def role_of(route: str) -> str:
-    return ROLES.get(route, OPEN)
 
 
 def _list(api: Document) -> str:

@@ -58,19 +58,36 @@ def folder(tmp_path):
 # --- Its files
 
 
-async def test_the_page_and_every_file_that_it_and_its_modules_name_are_served(api):
-    page = await api.get("/")
+@pytest.mark.parametrize(("path", "module"), [("/", "main.js"), ("/docs", "docs.js")])
+async def test_a_page_and_every_file_that_it_and_its_modules_name_are_served(api, path, module):
+    page = await api.get(path)
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     asked, left = set(), set(re.findall(r'(?:src|href)="(/[^"]+)"', page.text))
-    assert "/console/main.js" in left
+    assert f"/console/{module}" in left
+    left -= {"/openapi.json"}  # which is no file
     while left - asked:
         path = (left - asked).pop()
         asked.add(path)
         answer = await api.get(path)
         assert answer.status_code == 200, path
         left |= {f"/console/{name}" for name in re.findall(r'(?:from |import\()"\./([\w.-]+)"', answer.text)}
-    assert "/console/api.js" in asked
+    assert "/console/dom.js" in asked
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/docs/oauth2-redirect"])
+async def test_no_page_of_this_origin_runs_what_another_host_says(api, path):
+    """The console keeps its key where every script of the origin can read it."""
+    answer = await api.get(path)
+    assert answer.status_code == (200 if path == "/docs" else 404)
+    assert "//" not in answer.text.replace("<!doctype", "")
+
+
+async def test_another_file_is_another_edition(folder):
+    before = console.edition(console.read(folder))
+    assert console.edition(console.read(folder)) == before
+    (folder / "main.js").write_text("export const a = 2;")
+    assert console.edition(console.read(folder)) != before
 
 
 async def test_each_is_what_lies_in_the_folder_and_said_to_be_what_it_is(app, api, folder):
@@ -122,7 +139,9 @@ async def test_an_installation_without_a_console_says_so_and_serves_the_rest(app
 # --- What a browser is told
 
 
-@pytest.mark.parametrize("path", ["/", "/console/main.js", "/console/icon.svg", "/console/nothing.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/console/main.js", "/console/icon.svg", "/console/nothing.js"]
+)
 async def test_a_browser_loads_and_runs_nothing_but_our_own_files_and_frames_none(api, path):
     headers = (await api.get(path)).headers
     assert headers["Content-Security-Policy"] == CSP
@@ -133,8 +152,9 @@ async def test_a_browser_loads_and_runs_nothing_but_our_own_files_and_frames_non
     assert headers["X-Frame-Options"] == "DENY"
 
 
-async def test_the_page_itself_keeps_to_its_policy(api):
-    text = (await api.get("/")).text
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_a_page_itself_keeps_to_its_policy(api, path):
+    text = (await api.get(path)).text
     assert not re.search(r"<script(?![^>]*\ssrc=)", text), "a script that stands in the page"
     assert not re.search(r"<style|\sstyle=|\son\w+=", text), "a style or a handler that stands in the page"
     assert not re.search(r'(?:src|href)="(?!/|#)', text), "something of another host"
@@ -176,7 +196,7 @@ async def test_me_says_whose_key_it_is_and_what_there_is(tmp_path):
             assert answer.headers["Cache-Control"] == "private, no-store"
             assert answer.json() == {
                 "name": name, "role": role, "detection_open": False, "detectors": ["rtdetr", "yolo26"],
-                "default_detector": "rtdetr",
+                "default_detector": "rtdetr", "console": console.edition(console.read()),
             }  # fmt: skip
 
 

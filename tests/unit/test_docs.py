@@ -14,10 +14,11 @@ import pytest
 
 from ai.serving.settings import ServiceSettings
 from backend import cli
+from backend.api.roles import ROLES, role_of
 from backend.main import create_app
 from docs.making import __main__ as making
 from docs.making import configuration
-from docs.making.api import ROLES, document, role_of, routes
+from docs.making.api import document, routes
 from docs.making.commands import words_of
 from docs.making.pages import Page, made, stale, written
 from tests.api_parts import ADMIN, CALLER, KEYS, VIEWER, asked_in_process, running, settings_of, sides_of
