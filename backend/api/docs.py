@@ -51,8 +51,10 @@ _ANSWER: Example = {
     "timing_ms": {"total": 41.2, "backend": 40.3},
 }  # fmt: skip
 _LANES: list[Example] = [
-    {"detector": "rtdetr", "backend": "legacy", "allowed": True, "breaker": "closed", "heard": True, "in_flight": 2},
-    {"detector": "rtdetr", "backend": "triton", "allowed": True, "breaker": "open", "heard": True, "in_flight": 0},
+    {"detector": "rtdetr", "backend": "legacy", "allowed": True, "breaker": "closed", "heard": True, "in_flight": 2,
+     "for_callers": True},
+    {"detector": "rtdetr", "backend": "triton", "allowed": True, "breaker": "open", "heard": True, "in_flight": 0,
+     "for_callers": False},
 ]  # fmt: skip
 
 

@@ -154,6 +154,7 @@ _LANE: Mapping[str, Schema] = {
     "breaker": BREAKER,
     "heard": FLAG,
     "in_flight": COUNT,
+    "for_callers": FLAG,
 }
 
 _ME: Mapping[str, Schema] = {

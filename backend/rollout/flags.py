@@ -122,6 +122,10 @@ class Flags:
         """The sides that some request may be sent to first, or be compared with."""
         return self._plan.reachable(detector)
 
+    def first_choices(self, detector: str) -> frozenset[Side]:
+        """Those without the ones that are only compared with."""
+        return self._plan.first_choices(detector)
+
     def effective_fraction(self, detector: str) -> float:
         """The share of the requests that Triton gets, pins aside."""
         return self._plan.effective_fraction(detector)
@@ -170,6 +174,9 @@ class _Plan:
         return self.triton_on and not self._state.is_rolled_back(detector)
 
     def reachable(self, detector: str) -> frozenset[Side]:
+        return frozenset(SIDES) if self.triton_on and self._shadow else self.first_choices(detector)
+
+    def first_choices(self, detector: str) -> frozenset[Side]:
         if not self.triton_on:
             return frozenset({LEGACY})
         threshold = self._shares.get(detector, self._common).threshold
@@ -178,7 +185,7 @@ class _Plan:
             sides.add(TRITON)
         if threshold < BUCKETS:
             sides.add(LEGACY)
-        return frozenset(SIDES) if self._shadow else frozenset(sides)
+        return frozenset(sides)
 
     def effective_fraction(self, detector: str) -> float:
         if not self.triton_on:

@@ -61,7 +61,13 @@ class Choices:
 
     def reachable(self, detector: str) -> frozenset[Side]:
         """The sides that a request can get to right now, as first choice, fallback or shadow."""
-        first = self._flags.reachable(detector)
+        return self._with_fallbacks(detector, self._flags.reachable(detector))
+
+    def for_callers(self, detector: str) -> frozenset[Side]:
+        """Those of them that can be why a caller is answered."""
+        return self._with_fallbacks(detector, self._flags.first_choices(detector))
+
+    def _with_fallbacks(self, detector: str, first: frozenset[Side]) -> frozenset[Side]:
         then = {side for one in first for side in self._policy.fallbacks[one]}
         sides = first | (then if self._flags.triton_may_help(detector) else then - {TRITON})
         return frozenset(side for side in sides if (detector, side) in self._lanes)

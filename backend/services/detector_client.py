@@ -204,13 +204,15 @@ class DetectorClient:
         return lane is not None and lane.breaker.state == "closed"
 
     def sides(self) -> list[LaneStatus]:
-        return [lane.status for lane in self._lanes.values()]
+        return [
+            replace(lane.status, for_callers=lane.side in self._choices.for_callers(lane.detector))
+            for lane in self._lanes.values()
+        ]
 
     def can_serve(self) -> bool:
-        lanes = (
-            self._lanes.get((self.default_detector, side)) for side in self.reachable(self.default_detector)
-        )
-        return any(lane is not None and lane.can_serve for lane in lanes)
+        """A caller: who is only compared with serves nobody."""
+        answering = self._choices.for_callers(self.default_detector)
+        return any(self._lanes[self.default_detector, side].can_serve for side in answering)
 
     def measure(self) -> None:
         """Tell which sides serve, and how well legacy could carry everything."""

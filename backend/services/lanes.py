@@ -30,10 +30,11 @@ USED_TIME = 0.8  # of what is left to a caller: the pace is a guess
 class LaneStatus:
     detector: str
     backend: Side
-    allowed: bool  # the flags let callers reach it at all
+    allowed: bool  # the flags let pictures of callers reach it at all
     breaker: BreakerState
     heard: bool  # it has answered at least once since it is allowed: a caller or a probe
     in_flight: int
+    for_callers: bool = True  # it can be why a caller is answered; False: it is only compared with
 
 
 @dataclass(slots=True)

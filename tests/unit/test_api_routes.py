@@ -423,7 +423,9 @@ async def test_it_is_ready_once_a_side_has_answered_and_alive_before(tmp_path):
     assert {(lane["detector"], lane["backend"]) for lane in lanes} == {
         (detector, side) for detector in ("rtdetr", "yolo26") for side in ("legacy", "triton")
     }
-    assert lanes[0].keys() == {"detector", "backend", "allowed", "breaker", "heard", "in_flight"}
+    assert lanes[0].keys() == {
+        "detector", "backend", "allowed", "breaker", "heard", "in_flight", "for_callers",
+    }  # fmt: skip
 
 
 async def test_metrics_are_text_and_count_what_was_asked(api):

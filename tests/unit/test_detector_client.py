@@ -701,6 +701,21 @@ async def test_a_side_that_nobody_asks_is_heard_all_the_same():
     assert made.attempts(LEGACY, synthetic=True) == ["ok", "ok"], "the fallback is heard too"
 
 
+async def test_a_side_that_is_only_compared_with_makes_nobody_ready():
+    """Legacy is gone, and what Triton sees is for no caller; the control: with FALLBACK=both it is."""
+    for fallback, answers in (("legacy", False), ("both", True)):
+        shadowed = View(state=RolloutState(version=1, fraction=0.0, shadow=0.5))
+        made = heart(legacy=failing(Unavailable), view=shadowed, fallback=fallback, probe_idle_s=60)
+        for _ in range(20):
+            made.prober.tick()
+            await asyncio.sleep(0)
+        await settled(made)
+        assert made.lane(TRITON).can_serve
+        assert made.client.can_serve() is answers
+        lanes = {(lane.detector, lane.backend): lane.for_callers for lane in made.client.sides()}
+        assert (lanes[DETECTOR, LEGACY], lanes[DETECTOR, TRITON]) == (True, answers)
+
+
 async def test_nothing_touches_a_triton_that_is_off():
     made = heart(fallback="both")
     await made.ask()
