@@ -93,7 +93,7 @@ def _print(
         _once(publisher, printed.send, first)
         return Status.DONE
     with asked_to_end(publisher.stop):
-        publisher.run(printed.send, ours.mqtt_every_s, first)
+        publisher.run(printed.send, ours.mqtt_every_s)
     return Status.DONE
 
 
@@ -109,10 +109,10 @@ def _publish(
             line.close(farewell=False)
         return Status.DONE
     with asked_to_end(publisher.stop):
-        publisher.open(line)
-        tell(f"telling {ours.broker.name} under {names.topic}, every {ours.mqtt_every_s:g} s")
-        publisher.run(line.send, ours.mqtt_every_s, first)
-        line.close()
+        if publisher.open(line):
+            tell(f"telling {ours.broker.name} under {names.topic}, every {ours.mqtt_every_s:g} s")
+            publisher.run(line.send, ours.mqtt_every_s)
+            line.close()
     return Status.DONE
 
 

@@ -10,14 +10,17 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib.metadata import version
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from backend.home.look import NO_RAMP, PAUSED, SIDE_STATES
 from backend.rollout.ramps import PHASES
 from backend.sides import SIDES
 
 ON, OFF = "ON", "OFF"
+UNKNOWN = "None"  # Home Assistant's word for a state that nobody can tell
 ONLINE, OFFLINE = "online", "offline"
 _LEAST_EXPIRY_S = 30.0
 _MEASUREMENT: Final = {"state_class": "measurement"}
@@ -80,7 +83,9 @@ class Names:
     prefix: str  # of Home Assistant
     topic: str  # of what is published
     every_s: float
-    url: str = ""  # of the backend, for people; empty where it means nothing elsewhere
+    url: str = (
+        ""  # of the backend, for people; empty where it means nothing elsewhere, or is not for all to read
+    )
 
     @property
     def availability(self) -> str:
@@ -143,7 +148,7 @@ class Names:
     @property
     def _device(self) -> dict[str, Any]:
         own = "" if self.topic == "crossfade" else f" {self.topic}"
-        page = {"configuration_url": self.url} if self.url else {}
+        page = {"configuration_url": self.url} if _is_page(self.url) else {}
         return {
             "identifiers": [_plain(self.topic)],
             "name": f"Crossfade{own}",
@@ -157,10 +162,17 @@ class Names:
         return f"{_plain(self.topic)}_{_plain(detector)}_{kind.field}"
 
 
+def _is_page(url: str) -> bool:
+    """With any other address Home Assistant takes the whole entity for a mistake; and everybody can read it there."""
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+
+
 def announced(names: Names, detectors: Iterable[str]) -> list[Message]:
     return [message for detector in sorted(detectors) for message in names.discovery(detector)]
 
 
 def _plain(name: str) -> str:
-    """As ids in topics may be written."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    """As ids in topics may be written; two names never become one."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    return plain if plain == name else f"{plain}_{blake2b(name.encode(), digest_size=4).hexdigest()}"

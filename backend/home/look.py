@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Final, Literal
 
 from backend.sides import SIDES, Side
 
 OK: Final = "ok"
-SideState = Literal["serves", "starting", "fails", "not asked"]
-SIDE_STATES: Final[tuple[SideState, ...]] = ("serves", "starting", "fails", "not asked")
+SideState = Literal["serves", "compared", "starting", "fails", "not asked"]
+SIDE_STATES: Final[tuple[SideState, ...]] = ("serves", "compared", "starting", "fails", "not asked")
 NO_RAMP: Final = "none"
 PAUSED: Final = "paused"
+_SIDE_OF: Final[Mapping[str, Side]] = {side: side for side in SIDES}  # another word is an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,15 @@ class Counts:
     durations: tuple[int, ...] = ()  # answered within each of the look's edges, and at all
 
     def fell_below(self, before: Counts) -> bool:
-        """The backend began anew."""
+        """The backend began anew, or another one has answered."""
         return any(self.outcomes.get(outcome, 0) < count for outcome, count in before.outcomes.items())
+
+    def less(self, others: Counts) -> Counts:
+        """As if nought had been counted when `others` were."""
+        names = self.outcomes.keys() | others.outcomes.keys()
+        outcomes = {name: self.outcomes.get(name, 0) - others.outcomes.get(name, 0) for name in names}
+        pairs = zip_longest(self.durations, others.durations, fillvalue=0)
+        return Counts(outcomes, tuple(mine - theirs for mine, theirs in pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class Look:
     counts: Mapping[str, Counts] = field(default_factory=dict)
     edges_s: tuple[float, ...] = ()
     flags: Mapping[str, Flags] = field(default_factory=dict)
+    began_anew: bool = False  # its counters are less than they were
     missing: str = ""  # why it said nothing of its counters or flags
     denied: int = 0  # HTTP's status, where that is because of the key
 
@@ -58,7 +68,7 @@ def sides_of(lanes: Sequence[Mapping[str, Any]]) -> dict[str, dict[Side, SideSta
     found: dict[str, dict[Side, SideState]] = {}
     for lane in lanes:
         of_detector = found.setdefault(str(lane["detector"]), dict.fromkeys(SIDES, "not asked"))
-        of_detector[lane["backend"]] = _side_state(lane)
+        of_detector[_SIDE_OF[lane["backend"]]] = _side_state(lane)
     return found
 
 
@@ -79,7 +89,9 @@ def _side_state(lane: Mapping[str, Any]) -> SideState:
         return "not asked"
     if lane["breaker"] != "closed":
         return "fails"
-    return "serves" if lane["heard"] else "starting"
+    if not lane["heard"]:
+        return "starting"
+    return "serves" if lane.get("for_callers", True) else "compared"
 
 
 def _counts(told: Mapping[str, Any]) -> Counts:

@@ -6,6 +6,7 @@ The only module that knows paho, and only when it is used: `pip install 'crossfa
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 KEEPALIVE_S = 15  # a line that was cut without a word is noticed after one and a half of it
 ANSWER_S = 10.0  # for the broker to let us in, and to take what is published
+FAREWELL_S = 2.0
 BACKOFF_S, LONGEST_BACKOFF_S = 1, 60
 _QOS = 1
 _ENDED_BY_US = 0
@@ -41,6 +43,7 @@ class Line:
         self._say = say
         self._answered = threading.Event()
         self._refusal = ""
+        self._sent: list[MQTTMessageInfo] = []
         self._client = self._made()
 
     def open(self) -> None:
@@ -59,26 +62,28 @@ class Line:
             self._end()
             raise BrokerRefused(self._refused())
 
-    def send(self, messages: Sequence[Message]) -> list[MQTTMessageInfo]:
-        """Nothing is queued while the line is down: what is old by then is not worth telling."""
-        if not self._client.is_connected():
-            return []
-        told = [Message(self._names.availability, ONLINE), *messages]
-        return [self._client.publish(one.topic, one.payload, _QOS, retain=True) for one in told]
+    def send(self, messages: Sequence[Message]) -> bool:
+        """Whether they went out. Nothing waits for a line that is down, or behind what a broker has not taken yet: it
+        would be old when it is told."""
+        if not (self._client.is_connected() and _taken(self._sent)):
+            return False
+        self._sent = [self._publish(one) for one in (Message(self._names.availability, ONLINE), *messages)]
+        return True
 
-    def send_all(self, messages: Sequence[Message]) -> None:
+    def send_all(self, messages: Sequence[Message]) -> bool:
         """Returns when the broker has them; BrokerAway where it does not say so in time."""
-        sent = self.send(messages)
-        for one in sent:
-            one.wait_for_publish(ANSWER_S)
-        if not sent or not all(one.is_published() for one in sent):
+        if not (self.send(messages) and _taken(self._sent, ANSWER_S)):
             raise BrokerAway(f"the broker at {self._broker.name} did not take what was published")
+        return True
 
     def close(self, farewell: bool = True) -> None:
         """A publisher that ends says so; one that came for a single message leaves what it said to expire."""
         if farewell and self._client.is_connected():
-            self._client.publish(self._names.availability, OFFLINE, _QOS, retain=True).wait_for_publish(2.0)
+            _taken([self._publish(Message(self._names.availability, OFFLINE))], FAREWELL_S)
         self._end()
+
+    def _publish(self, one: Message) -> MQTTMessageInfo:
+        return self._client.publish(one.topic, one.payload, _QOS, retain=True)
 
     def _made(self) -> Client:
         mqtt = _paho()
@@ -109,6 +114,7 @@ class Line:
             self._refused_because(str(reason))
             return
         client.subscribe(self._names.birth, _QOS)
+        self._sent = []
         was_open = self._answered.is_set()
         self._refusal = ""
         self._answered.set()
@@ -138,6 +144,18 @@ class Line:
     def _end(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+
+def _taken(sent: Sequence[MQTTMessageInfo], within_s: float = 0.0) -> bool:
+    """By the broker."""
+    ends_at = time.monotonic() + within_s
+    try:
+        for one in sent:
+            if within_s:
+                one.wait_for_publish(max(0.0, ends_at - time.monotonic()))
+        return all(one.is_published() for one in sent)
+    except (ValueError, RuntimeError):  # it never went out: the line broke at that moment
+        return False
 
 
 def _paho() -> Any:

@@ -32,7 +32,7 @@ class HomeSettings(BaseSettings):
     mqtt_topic: str = Field(
         "crossfade", description="what is published stands under it; one publisher for each"
     )
-    mqtt_every_s: float = Field(10.0, ge=1, le=600, description="seconds between two looks at the backend")
+    mqtt_every_s: float = Field(10.0, ge=1, le=300, description="seconds between two looks at the backend")
     mqtt_detectors: str = Field(
         "", description="those that somebody uses, with commas; empty: all of the backend"
     )

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.home.blindness import Judgement, Shown, judged
-from backend.home.entities import OFF, ON, Message, Names
+from backend.home.entities import OFF, ON, UNKNOWN, Message, Names
 from backend.home.look import Look
 from backend.home.windows import kept, last_minute
 from backend.sides import SIDES
 
 P95 = 0.95
+_PAYLOADS = {True: ON, False: OFF, None: UNKNOWN}
+_VERBS = {True: "is blind", False: "can see", None: "may be blind or not"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,14 @@ class Story:
         self._only = only
         self._looks: tuple[Look, ...] = ()
         self._shown: dict[str, Shown] = {}
+        self._named: frozenset[str] = frozenset()  # by a backend, once at least
         self._missing = ""
         self.detectors: tuple[str, ...] = self._wanted(usual)
 
     def after(self, look: Look) -> Told:
         self._looks = kept(self._looks, look)
-        gone = self._renamed(look)
-        changes = [*self._changed_missing(look)]
-        messages = [message for detector in gone for message in self._names.forgetting(detector)]
+        self._learn_names(look)
+        changes, messages = self._changed_missing(look), list[Message]()
         for detector in self.detectors:
             changes += self._judge(detector)
             messages += self._states(detector)
@@ -48,16 +50,15 @@ class Story:
     def _wanted(self, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted(self._only or names))
 
-    def _renamed(self, look: Look) -> list[str]:
-        """Those that were spoken of, and that the backend has not."""
-        if look.away or not look.sides:
-            return []
-        before, self.detectors = self.detectors, self._wanted(tuple(look.sides))
-        return [name for name in before if name not in self.detectors]
+    def _learn_names(self, look: Look) -> None:
+        """What a backend has named is spoken of for good: a detector that is gone is blind, and no secret."""
+        self._named |= look.sides.keys()
+        if self._named:
+            self.detectors = self._wanted(tuple(self._named))
 
     def _judge(self, detector: str) -> list[str]:
         now, before = judged(detector, self._looks), self._shown.get(detector)
-        after = self._shown[detector] = Shown(now) if before is None else before.after(now)
+        after = self._shown[detector] = Shown.first(now) if before is None else before.after(now)
         if before is not None and before.judgement.blind == after.judgement.blind:
             return []
         return [_in_words(detector, after.judgement)]
@@ -73,7 +74,7 @@ class Story:
         names = self._names
         return [
             Message(names.why_blind(detector), json.dumps({"reason": judgement.why})),
-            Message(names.blind(detector), ON if judgement.blind else OFF),
+            Message(names.blind(detector), _PAYLOADS[judgement.blind]),
             Message(names.state(detector), json.dumps(figures(detector, self._looks))),
         ]
 
@@ -97,4 +98,4 @@ def figures(detector: str, looks: Sequence[Look]) -> dict[str, Any]:
 
 
 def _in_words(detector: str, judgement: Judgement) -> str:
-    return f"{detector} {'is blind' if judgement.blind else 'can see'}: {judgement.why}"
+    return f"{detector} {_VERBS[judgement.blind]}: {judgement.why}"

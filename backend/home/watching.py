@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
-from backend.home.look import Look, SideState, counts_of, edges_of, flags_of, sides_of
-from backend.sides import Side
+from backend.home.look import Look, counts_of, edges_of, flags_of, sides_of
 from backend.stack.backend_api import BackendApi
 from backend.stack.health import client
 
 LOOK_TIMEOUT_S = 3.0
+LARGEST_BYTES = 4 * 2**20  # of an answer; the longest of ours has some 10 KB
 READY, TRAFFIC, ROLLOUT = "/health/ready", "/api/traffic", "/api/rollout"
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_STRANGE = (ValueError, KeyError, TypeError, AttributeError)
+_STRANGE = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+Adding = Callable[[Look, Any], Look]
 
 
 class Watching:
@@ -25,6 +29,7 @@ class Watching:
         self, api: BackendApi, clock: Callable[[], float] = time.monotonic, patience_s: float = LOOK_TIMEOUT_S
     ) -> None:
         self._api = api
+        self._name = _without_password(api.url)
         self._patience_s = patience_s
         self._clock = clock
 
@@ -35,38 +40,67 @@ class Watching:
             with client(self._patience_s) as http:
                 return self._looked(http, at_s)
         except httpx.HTTPStatusError as error:
-            words = f"{self._api.url}{READY} answers {error.response.status_code}"
+            words = f"{self._name}{READY} answers {error.response.status_code}"
             return Look(at_s, away=f"{words}; is it a Crossfade backend?")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = str(error) or type(error).__name__
-            return Look(at_s, away=f"the backend at {self._api.url} cannot be reached ({why})")
+            return Look(at_s, away=f"the backend at {self._name} cannot be reached ({_words(error)})")
         except _STRANGE:
-            return Look(at_s, away=f"{self._api.url}{READY} does not answer as a Crossfade backend does")
+            return Look(at_s, away=f"{self._name}{READY} does not answer as a Crossfade backend does")
 
     def _looked(self, http: httpx.Client, at_s: float) -> Look:
-        sides = sides_of(self._asked(http, READY, HTTPStatus.SERVICE_UNAVAILABLE)["lanes"])
+        look = Look(at_s, sides=sides_of(self._asked(http, READY, HTTPStatus.SERVICE_UNAVAILABLE)["lanes"]))
+        return self._with(http, ROLLOUT, _flags, self._with(http, TRAFFIC, _counts, look))
+
+    def _with(self, http: httpx.Client, path: str, added: Adding, look: Look) -> Look:
+        """What is told at one path is told, whatever is amiss at the others."""
         try:
-            traffic, rollout = self._asked(http, TRAFFIC), self._asked(http, ROLLOUT)
-            counts, flags = counts_of(traffic), flags_of(rollout)
-            return Look(at_s, sides=sides, counts=counts, edges_s=edges_of(traffic), flags=flags)
+            return added(look, self._asked(http, path))
         except httpx.HTTPStatusError as error:
-            return _without_figures(at_s, sides, error.response)
-        except _STRANGE:
-            return Look(
-                at_s, sides=sides, missing="the backend tells its figures in words that are not known"
+            status = error.response.status_code
+            words = f"the figures cannot be read: {path} answers {status}"
+            if status in _REFUSED:
+                return replace(look, missing=f"{words}; a viewer's key is needed", denied=status)
+            return replace(look, missing=words)
+        except httpx.HTTPError as error:
+            return replace(
+                look, missing=f"the figures cannot be read: {path} does not answer ({_words(error)})"
             )
+        except _STRANGE:
+            return replace(look, missing=f"{path} tells its figures in words that are not known")
 
     def _asked(self, http: httpx.Client, path: str, *also: HTTPStatus) -> Any:
-        answer = http.get(self._api.url + path, headers=self._api.headers)
-        if answer.status_code not in also:
-            answer.raise_for_status()
-        return answer.json()
+        until = self._clock() + self._patience_s
+        with http.stream("GET", self._api.url + path, headers=self._api.headers) as answer:
+            if answer.status_code not in also:
+                answer.raise_for_status()
+            return json.loads(self._whole(answer, until))
+
+    def _whole(self, answer: httpx.Response, until: float) -> bytes:
+        """httpx's time is that of a single read: one byte a second would be waited for without end."""
+        body = bytearray()
+        for chunk in answer.iter_bytes():
+            body += chunk
+            if self._clock() > until:
+                raise httpx.ReadTimeout("its answer took too long")
+            if len(body) > LARGEST_BYTES:
+                raise httpx.DecodingError("its answer has no end")
+        return bytes(body)
 
 
-def _without_figures(
-    at_s: float, sides: Mapping[str, Mapping[Side, SideState]], answer: httpx.Response
-) -> Look:
-    words = f"the figures cannot be read: {answer.request.url.path} answers {answer.status_code}"
-    if answer.status_code not in _REFUSED:
-        return Look(at_s, sides=sides, missing=words)
-    return Look(at_s, sides=sides, missing=f"{words}; a viewer's key is needed", denied=answer.status_code)
+def _counts(look: Look, told: Any) -> Look:
+    return replace(look, counts=counts_of(told), edges_s=edges_of(told))
+
+
+def _flags(look: Look, told: Any) -> Look:
+    return replace(look, flags=flags_of(told))
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _without_password(url: str) -> str:
+    """What is wrong is published, for all to read."""
+    scheme, colon, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{colon}{host.rpartition('@')[2]}{slash}{path}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from backend.home.look import OK, Counts, Look
 
 MINUTE_S = 60.0
 LONGEST_S = 600.0  # a look is kept so long
-_OF_THE_CALLER = "refused"  # a picture that nobody could look at: it blinds no detector
+LEAST_ASKED = 3  # pictures of which none was looked at: one that is late blinds nobody
+LEAST_SHARE = 0.2  # of the pictures that could be looked at; a ramp's usual steps are 0.1 and 0.25
+_OF_THE_CALLER = "refused"  # nobody could look at it: no error of ours, and blind is who is sent nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,20 @@ class Window:
         return sum(count for outcome, count in self.outcomes.items() if outcome != _OF_THE_CALLER)
 
     @property
+    def sent(self) -> int:
+        return sum(self.outcomes.values())
+
+    @property
     def looked(self) -> int:
         return self.outcomes.get(OK, 0)
+
+    @property
+    def is_seen(self) -> bool:
+        return self.looked > 0 and self.looked >= LEAST_SHARE * self.asked
+
+    @property
+    def is_unseen(self) -> bool:
+        return self.sent >= LEAST_ASKED and not self.is_seen
 
     @property
     def unanswered(self) -> Mapping[str, int]:
@@ -48,12 +62,12 @@ class Window:
 
 
 def kept(looks: Sequence[Look], newest: Look) -> tuple[Look, ...]:
-    """The looks that say something of now; those before the backend began anew do not."""
+    """The looks that say something of now. Where the backend began anew its counters go on from where they were."""
     young = [look for look in looks if newest.at_s - look.at_s <= LONGEST_S]
     told = next((look for look in reversed(young) if look.counts), None)
-    if told is not None and _began_anew(told, newest):
-        young = []
-    return (*young, newest)
+    if told is None or not _began_anew(told, newest):
+        return (*young, newest)
+    return (*(_before(told, look) for look in young), replace(newest, began_anew=True))
 
 
 def last_minute(detector: str, looks: Sequence[Look]) -> Window | None:
@@ -69,11 +83,11 @@ def newest_interval(detector: str, looks: Sequence[Look]) -> Window | None:
     return next(_windows(detector, looks), None)
 
 
-def long_enough(detector: str, looks: Sequence[Look], least_asked: int) -> Window | None:
-    """The last minute, or as much more as it takes to hold so many pictures: some cameras ask once in a while."""
+def long_enough(detector: str, looks: Sequence[Look]) -> Window | None:
+    """The last minute, or as much more as it takes to hold some pictures: some cameras ask once in a while."""
     found = None
     for found in _windows(detector, looks):
-        if found.seconds >= MINUTE_S and found.asked >= least_asked:
+        if found.seconds >= MINUTE_S and found.sent >= LEAST_ASKED:
             break
     return found
 
@@ -88,10 +102,15 @@ def _windows(detector: str, looks: Sequence[Look]) -> Iterator[Window]:
 
 
 def _between(then: Counts, now: Counts, seconds: float, edges_s: tuple[float, ...]) -> Window:
-    grown = {name: count - then.outcomes.get(name, 0) for name, count in now.outcomes.items()}
-    before = then.durations if len(then.durations) == len(now.durations) else (0,) * len(now.durations)
-    durations = tuple(b - a for a, b in zip(before, now.durations, strict=True))
-    return Window(seconds, {name: count for name, count in grown.items() if count}, durations, edges_s)
+    grown = now.less(then)
+    outcomes = {name: count for name, count in grown.outcomes.items() if count}
+    return Window(seconds, outcomes, grown.durations, edges_s)
+
+
+def _before(told: Look, look: Look) -> Look:
+    """This look, as those that count from `told` on would have it: less than nought, in most."""
+    anew = {name: counts.less(told.counts.get(name, counts)) for name, counts in look.counts.items()}
+    return replace(look, counts=anew)
 
 
 def _began_anew(before: Look, now: Look) -> bool:
