@@ -86,11 +86,16 @@ async function detect(view, detector, status, results) {
   show(view, answers, status, results);
 }
 
+/** By its name a file may be anything; the backend looks into it, and says what it is instead of a picture. */
+function typeOf(file) {
+  return file.type.startsWith("image/") ? file.type : "application/octet-stream";
+}
+
 /** `{side, data}` of an answer, `{side, error}` where there was none. */
 async function askOne(file, detector, side) {
   try {
     const { data } = await call("POST", "/api/detect", {
-      params: { detector, backend: side }, body: file, timeoutS: TIMEOUT_S, headers: file.type ? { "Content-Type": file.type } : {},
+      params: { detector, backend: side }, body: file, timeoutS: TIMEOUT_S, headers: { "Content-Type": typeOf(file) },
     });
     return { side: data.served_by.backend, data, boxes: boxesOf(data.detections) };
   } catch (error) {
@@ -124,6 +129,7 @@ function conclusion(view, answers, found) {
     ];
   }
   const [one] = answers.filter((answer) => answer.data);
+  if (!one) return [el("p", { class: "bad" }, about, "no side has an answer to it.")];
   const alone = answers.length > 1 ? "Only one side answered, so nothing can be compared." : "";
   return [el("p", {}, about, `${NAMES[one.side]} sees ${one.boxes.length ? counted(one.boxes.length, "object") : "nothing"}. ${alone}`)];
 }
