@@ -1,18 +1,19 @@
 """A batch in a process of its own, without the other commands, which take a second to import; and what it must keep.
 
-python -m tests.batches DIR --out FILE …    as `crossfade batch` does
+python -m tests.batches batch DIR --out FILE …    as `crossfade batch` does
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
@@ -23,7 +24,9 @@ from ai.core.sample import sample_jpeg
 from backend.batch.names import name_in
 from backend.commands import batch
 from backend.settings import read_settings
-from tests.services import ROOT
+
+_PROCESSES = multiprocessing.get_context("forkserver")  # imports are paid for once
+_PROCESSES.set_forkserver_preload(["tests.batches"])
 
 
 def pictures(folder: Path, count: int) -> set[bytes]:
@@ -37,11 +40,37 @@ def pictures(folder: Path, count: int) -> set[bytes]:
     return {name.encode() for name in names}
 
 
-def start(folder: Path, out: Path, url: str, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.batches", "batch", folder, "--out", out, "--url", url, *words]
-    return subprocess.Popen(
-        [*map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+class Started:
+    """One that can be killed; what it says lies beside its results."""
+
+    def __init__(self, words: list[str], said: Path) -> None:
+        self._said = said
+        self.process = _PROCESSES.Process(target=_as_command, args=(words, said))
+        self.process.start()
+
+    def until_more(self, out: Path, lines: int) -> None:
+        ends_at = time.monotonic() + 30
+        while not out.exists() or out.read_bytes().count(b"\n") <= lines:
+            assert self.process.is_alive(), self._said.read_text()
+            assert time.monotonic() < ends_at
+            time.sleep(0.002)
+
+    def ended(self) -> tuple[int | None, str]:
+        """Its status, and what it said."""
+        self.process.join(30)
+        return self.process.exitcode, self._said.read_text()
+
+
+def start(folder: Path, out: Path, url: str, *words: str) -> Started:
+    return Started(
+        ["batch", *map(str, (folder, "--out", out, "--url", url, *words))], out.with_suffix(".said")
     )
+
+
+def _as_command(words: list[str], said: Path) -> None:
+    with said.open("w") as file, redirect_stdout(file), redirect_stderr(file):
+        args = parser().parse_args(words)
+        sys.exit(args.command(args, read_settings()))
 
 
 def run(folder: Path, out: Path, url: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -84,6 +113,7 @@ class Scripted:
         self.statuses: Counter[int] = Counter()
         self.seen: Counter[bytes] = Counter()
         self.fails: dict[bytes, int] = {}  # a body that gets this status
+        self.says: Callable[[bytes], tuple[int, bytes] | None] = lambda _: None  # instead, to this body
         self._lock = threading.Lock()
 
     def answer(self, body: bytes) -> int:
@@ -111,13 +141,15 @@ def scripted(port: int = 0, **what) -> Iterator[tuple[str, Scripted]]:
         disable_nagle_algorithm = True
 
         def do_POST(self):
-            status = script.answer(self.rfile.read(int(self.headers["content-length"])))
-            body = json.dumps(
-                {"detections": []} if status == 200 else {"title": "no", "detail": "not now"}
-            ).encode()
+            picture = self.rfile.read(int(self.headers["content-length"]))
+            status = script.answer(picture)
+            document = {"detections": []} if status == 200 else {"title": "no", "detail": "not now"}
+            status, body = script.says(picture) or (status, json.dumps(document).encode())
             self.send_response(status)
             if status == 503:
                 self.send_header("retry-after", "0")
+            if status == 308:
+                self.send_header("location", "https://elsewhere.example/")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -15,6 +15,7 @@ from backend.batch.sheet import in_words
 
 SCHEMA = 1
 MAX_BYTES = 64 * 1024
+_MOVED = " (a folder that was only moved: write its path into {})"
 _WORDS = {"folder": "DIR", "min_confidence": "--min-confidence"}
 
 
@@ -40,7 +41,7 @@ class Asked:
                 word = _WORDS.get(name, f"--{name}")
                 raise CannotBatch(
                     f"{out} was begun with {word} {_said(before.get(name))}, not {_said(value)}: "
-                    "go on with the same, or begin another --out"
+                    f"go on with the same, or begin another --out{_MOVED.format(notes_of(out)) * (name == 'folder')}"
                 )
 
 
@@ -84,7 +85,7 @@ def _agree(file: int, out: Path, asked: Asked, resume: bool) -> None:
     require_place(out, resume=resume)  # another one may have begun and ended meanwhile
     before = os.pread(file, MAX_BYTES, 0)
     has_lines = out.exists() and out.stat().st_size > 0
-    if has_lines or (resume and _read(before) is not None):
+    if has_lines:
         asked.require_same(_read(before), out)
         return
     os.ftruncate(file, 0)

@@ -75,64 +75,64 @@ class Asking:
             headers=dict(headers), trust_env=False, timeout=TIMEOUT_S,
             limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),  # who asks bounds how many there are
         )  # fmt: skip
-        self._is_understood = False
 
     async def ask(self, picture: bytes) -> Outcome:
         """NotAnswered or StackError where no picture would be answered either."""
-        try:
-            async with asyncio.timeout(TIMEOUT_S):  # httpx's own is for each read
-                answer = await self._post(picture)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise StackError(f"{self.url} is no address of a backend ({error})") from error
-        except (httpx.HTTPError, TimeoutError) as error:
-            return Later(f"the backend at {self.url} cannot be reached ({error or type(error).__name__})")
-        outcome = _meaning(answer)
-        if isinstance(outcome, Refusal) and outcome.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-            await self._require_understood(outcome)
-        self._is_understood = self._is_understood or isinstance(outcome, Answer)
-        return outcome
+        outcome = await self._put(picture)
+        return await self._doubted(outcome) if isinstance(outcome, Refusal) else outcome
 
     async def is_well(self) -> bool:
         """It answers a good picture of ours."""
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                return (await self._post(sample_jpeg())).is_success
-        except (httpx.HTTPError, TimeoutError):
-            return False
+        return isinstance(await self._put(sample_jpeg()), Answer)
 
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _post(self, picture: bytes) -> httpx.Response:
-        return await self._http.post(
-            f"{self.url}/api/detect",
-            params=self._query,
-            content=picture,
-            headers={"content-type": media_type(picture)},
-        )
-
-    async def _require_understood(self, refusal: Refusal) -> None:
-        """422 is said of a picture and of the question alike; a good picture of ours tells which."""
-        if self._is_understood:
-            return
+    async def _put(self, picture: bytes) -> Outcome:
         try:
-            answer = await self._post(sample_jpeg())
-        except httpx.HTTPError:
-            return  # who is away now is asked by the next picture
-        if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
-            raise NotAnswered(refusal.status, reason_of(answer))
-        self._is_understood = answer.is_success
+            async with asyncio.timeout(TIMEOUT_S):  # httpx's own is for each read
+                answer = await self._http.post(
+                    f"{self.url}/api/detect",
+                    params=self._query,
+                    content=picture,
+                    headers={"content-type": media_type(picture)},
+                )
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise StackError(f"{self.url} is no address of a backend ({error})") from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            return Later(f"the backend at {self.url} cannot be reached ({error or type(error).__name__})")
+        return _meaning(answer)
+
+    async def _doubted(self, refusal: Refusal) -> Outcome:
+        """What is said of a good picture of ours as well is not said of this one: a proxy, or a new configuration."""
+        ours = await self._put(sample_jpeg())
+        if isinstance(ours, Refusal):
+            raise NotAnswered(ours.status, ours.words)
+        return refusal if isinstance(ours, Answer) else ours
 
 
 def _meaning(answer: httpx.Response) -> Outcome:
     status = answer.status_code
     if status == HTTPStatus.OK:
-        return Answer(table(answer))
+        return Answer(_document(answer))
     if status in _OF_THE_PICTURE:
         return Refusal(status, reason_of(answer))
     if status in _MAY_PASS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Later(reason_of(answer), status, _retry_after_s(answer))
+    if answer.has_redirect_location:
+        raise NotAnswered(status, f"{answer.url} has moved to {answer.headers['location']}: give --url")
     raise NotAnswered(status, reason_of(answer))
+
+
+def _document(answer: httpx.Response) -> Mapping[str, Any]:
+    """StackError of anything else that answers 200: a portal, another service."""
+    try:
+        document = table(answer)
+    except RecursionError:
+        document = {}
+    if not isinstance(document.get("detections"), list):
+        raise StackError(f"{answer.url} answers without detections; is it a Crossfade backend?")
+    return document
 
 
 def _retry_after_s(answer: httpx.Response) -> float | None:

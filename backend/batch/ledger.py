@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+
+from backend.batch.errors import CannotBatch
 
 _TABLE = "CREATE TABLE pictures (name BLOB PRIMARY KEY, listed INTEGER, told INTEGER) WITHOUT ROWID"
 _CACHE = "PRAGMA cache_size = -2000"  # KiB
@@ -17,9 +20,19 @@ _TELL = """
 """
 
 
+@contextmanager
+def scratch() -> Iterator[Ledger]:
+    """CannotBatch where there is no room for it."""
+    try:
+        with closing(sqlite3.connect("", isolation_level=None)) as db:
+            yield Ledger(db)
+    except sqlite3.Error as error:
+        raise CannotBatch(f"the names find no room among temporary files, in TMPDIR ({error})") from error
+
+
 class Ledger:
-    def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
         self._db.execute(_CACHE)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute(_TABLE)
@@ -50,9 +63,6 @@ class Ledger:
         """Of those that wait, by their bytes: the same order on every machine."""
         asked = self._db.execute("SELECT name FROM pictures WHERE listed AND NOT told ORDER BY name")
         return (name for (name,) in asked)
-
-    def close(self) -> None:
-        self._db.close()
 
     def _count(self, which: str) -> int:
         (count,) = self._db.execute(f"SELECT count(*) FROM pictures WHERE {which}").fetchone()  # noqa: S608 - ours

@@ -13,6 +13,7 @@ from pathlib import Path
 from backend.batch.errors import CannotBatch
 from backend.batch.names import path_of
 
+NO_PICTURES = b"lost+found"  # the file system's own, at the root of a volume, which only root may read
 PICTURES = (b".jpg", b".jpeg", b".png", b".webp")
 
 
@@ -39,7 +40,8 @@ class Listing:
 
     def _found(self, entry: os.DirEntry[bytes], name: bytes, waiting: list[bytes]) -> Iterator[bytes]:
         if entry.is_dir(follow_symlinks=False):
-            waiting.append(name)
+            if entry.name != NO_PICTURES:
+                waiting.append(name)
         elif _leads_to_folder(entry):
             self.links_to_folders += 1
         elif _is_picture(name) and (entry.is_file(follow_symlinks=False) or entry.is_symlink()):

@@ -39,6 +39,14 @@ def name_in(line: Mapping[str, Any]) -> bytes:
         raise ValueError("a line without the name of a picture") from error
 
 
+def line_of(name: bytes, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Whatever the document says, it is of this picture."""
+    return {
+        **label(name),
+        **{key: value for key, value in document.items() if key not in {FILE, FILE_BASE64}},
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """The `index`-th part of `count`, from 0. By a hash of the name: a picture that comes later moves no other."""

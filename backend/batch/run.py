@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from ai.terminal.progress import Progress
 from backend.batch.asking import Answer, Asking, Later, Outcome, Refusal
-from backend.batch.names import label, path_of
+from backend.batch.names import label, line_of, path_of
 from backend.batch.patience import Heard, Patience, Verdict
 from backend.batch.picture import Unread, read_picture, size_of
 from backend.batch.places import Places
@@ -60,16 +60,14 @@ class Run:
         sheets: Sheets,
         bar: Progress,
         patience_s: float,
-        clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        tally: Tally,
     ) -> None:
-        self.tally = Tally()
+        self.tally = tally
         self._source, self._asking, self._throttle, self._sheets = source, asking, throttle, sheets
         self._root = os.fsencode(source.folder)
         self._bar = bar
         self._patience_s = patience_s
-        self._clock, self._chance = clock, chance
-        self._heard = Heard(clock())
+        self._heard = Heard(monotonic())
         self._room = Room(MOST_BYTES)
         self._places = Places(throttle)
         self._waits = ""
@@ -81,7 +79,7 @@ class Run:
         if self._ended is not None:
             self._ended()
 
-    async def run(self) -> Tally:
+    async def run(self) -> None:
         """Away, NotAnswered or CannotBatch where it cannot go on."""
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None  # noqa: S101 - a coroutine runs in one
@@ -95,7 +93,6 @@ class Run:
         finally:
             self._ended = None
             await self._asking.close()
-        return self.tally
 
     async def _all(self) -> None:
         try:
@@ -126,37 +123,35 @@ class Run:
 
     async def _outcome(self, picture: bytes) -> Outcome:
         """An answer or a refusal; Later where patience with it has ended."""
-        patience = Patience(self._heard, self._clock(), self._patience_s)
+        patience = Patience(self._heard, monotonic(), self._patience_s)
         while isinstance(outcome := await self._asked(picture), Later):
             if patience.is_in_doubt(outcome) and await self._asking.is_well():
-                self._heard.at_s = self._clock()
-            verdict = patience.verdict(outcome, self._clock())
+                self._heard.at_s = monotonic()
+            verdict = patience.verdict(outcome, monotonic())
             if verdict is Verdict.AWAY:
-                raise Away(
-                    f"{outcome.words}; nothing was answered for {self._patience_s:.0f} s, --resume goes on"
-                )
+                raise Away(f"{outcome.words}; nothing was answered for {self._patience_s:g} s")
             if verdict is Verdict.FAILED:
                 return outcome
             self._tell_wait(outcome.words)
             async with self._places.left():
-                await asyncio.sleep(patience.pause_s(outcome, self._chance))
-        self._heard.at_s = self._clock()
+                await asyncio.sleep(patience.pause_s(outcome, random.random))
+        self._heard.at_s = monotonic()
         return outcome
 
     async def _asked(self, picture: bytes) -> Outcome:
-        asked_s = self._clock()
+        asked_s = monotonic()
         outcome = await self._asking.ask(picture)
         if not isinstance(outcome, Later):
-            self._throttle.answered(asked_s, self._clock())
+            self._throttle.answered(asked_s, monotonic())
         elif outcome.is_full:
             self.tally.turned_away += 1
-            self._throttle.turned_away(asked_s, self._clock())
+            self._throttle.turned_away(asked_s, monotonic())
         return outcome
 
     def _told(self, name: bytes, outcome: Outcome) -> None:
         match outcome:
             case Answer(document):
-                self._sheets.answers.write({**label(name), **document})
+                self._sheets.answers.write(line_of(name, document))
                 self.tally.answered += 1
                 self._advanced()
             case Refusal(status, words):

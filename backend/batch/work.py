@@ -11,9 +11,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.batch.asked import Asked, claimed, require_place
+from backend.batch.asked import Asked, claimed, notes_of, require_place
 from backend.batch.errors import CannotBatch
-from backend.batch.ledger import Ledger
+from backend.batch.ledger import Ledger, scratch
 from backend.batch.listing import Listing
 from backend.batch.names import Shard, label, name_in
 from backend.batch.run import Sheets, error_line
@@ -57,7 +57,7 @@ def prepared(order: Order) -> Iterator[Work]:
     """CannotBatch where it must not begin; then nothing was made or changed."""
     _require_places(order)
     with ExitStack() as stack:
-        ledger = stack.enter_context(closing(Ledger()))
+        ledger = stack.enter_context(scratch())
         listing = _list(order, ledger)
         for path in (order.out, order.errors):
             stack.enter_context(claimed(path, order.asked, resume=order.resume))
@@ -71,10 +71,11 @@ def prepared(order: Order) -> Iterator[Work]:
 
 
 def _require_places(order: Order) -> None:
+    both = order.out, order.errors
     with in_words(order.out):
-        if order.out.resolve() == order.errors.resolve():
-            raise CannotBatch(f"--errors must be another file than --out {order.out}")
-        for path in (order.out, order.errors):
+        if len({os.path.realpath(path) for path in (*both, *map(notes_of, both))}) < 2 * len(both):
+            raise CannotBatch(f"--errors must be another file than --out {order.out} and the notes beside it")
+        for path in both:
             require_place(path, resume=order.resume)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,11 @@ def add_words(commands: Commands) -> None:
 def _add_places(batch: argparse.ArgumentParser) -> None:
     batch.add_argument("folder", type=Path, metavar="DIR")
     batch.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="a line of JSON for each answer"
+        "--out", type=_file, required=True, metavar="FILE", help="a line of JSON for each answer"
     )
     batch.add_argument("--resume", action="store_true", help="go on with FILE, or begin where there is none")
     batch.add_argument(
-        "--errors", type=Path, metavar="FILE", help="a line for each picture without one (OUT.errors.jsonl)"
+        "--errors", type=_file, metavar="FILE", help="a line for each picture without one (OUT.errors.jsonl)"
     )
 
 
@@ -80,10 +81,15 @@ def _batch(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _worked(args: argparse.Namespace, settings: Settings, work: Work) -> int:
-    began_s = time.monotonic()
+    """However it ends, it says how far it came."""
+    began_s, tally = time.monotonic(), Tally()
     _tell_missed(work)
-    tally = asyncio.run(_run(args, settings, work))
-    status = _status(tally, work)
+    try:
+        asyncio.run(_run(args, settings, work, tally))
+        status = _status(tally, work)
+    except CrossfadeError as error:
+        complain_of(error, "crossfade batch")
+        status = status_of(error)
     summary = {
         "pictures": work.pictures, "done_before": work.pictures - work.waiting, "answered": tally.answered,
         "refused": tally.refused, "failed": tally.failed, "unreadable_folders": len(work.listing.unreadable),
@@ -97,13 +103,13 @@ def _worked(args: argparse.Namespace, settings: Settings, work: Work) -> int:
     return status
 
 
-async def _run(args: argparse.Namespace, settings: Settings, work: Work) -> Tally:
+async def _run(args: argparse.Namespace, settings: Settings, work: Work, tally: Tally) -> None:
     api = backend_of(args, settings)
     source = Source(args.folder, work.names, settings.max_image_bytes)
     with progress("batch", work.waiting, unit="pictures", quiet=args.json) as bar:
-        run = Run(source, _asking(args, api), _throttle(args), work.sheets, bar, args.patience)
+        run = Run(source, _asking(args, api), _throttle(args), work.sheets, bar, args.patience, tally)
         with asked_to_end(run.stop):
-            return await run.run()
+            await run.run()
 
 
 def _asking(args: argparse.Namespace, api: BackendApi) -> Asking:
@@ -117,20 +123,19 @@ def _throttle(args: argparse.Namespace) -> Throttle:
 
 def _order(args: argparse.Namespace) -> Order:
     return Order(
-        args.folder,
-        args.out,
-        _errors(args),
-        args.shard,
-        args.resume,
-        args.detector,
-        _side(args),
+        args.folder, _real(args.out), _real(_errors(args)), args.shard, args.resume, args.detector, _side(args),
         args.min_confidence,
-    )
+    )  # fmt: skip
+
+
+def _real(path: Path) -> Path:
+    """The notes that lock it lie beside the file itself, whatever link it is reached by."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _errors(args: argparse.Namespace) -> Path:
     out: Path = args.out
-    return args.errors or out.with_suffix(".errors.jsonl")
+    return args.errors or out.with_name(f"{out.name.removesuffix('.jsonl')}.errors.jsonl")
 
 
 def _side(args: argparse.Namespace) -> str | None:
@@ -160,8 +165,20 @@ def _words(summary: dict[str, Any], status: Status) -> list[str]:
             f"{summary['errors']}"
         ]
     if status is not Status.DONE:
-        lines += ["stopped; --resume goes on" if status is Status.INTERRUPTED else "--resume tries again"]
+        lines += [_NEXT.get(status, "what is told stays; --resume goes on")]
     return lines
+
+
+_NEXT = {
+    Status.INTERRUPTED: "stopped; --resume goes on",
+    Status.REFUSED: "mend what was asked; with the same words --resume goes on",
+}
+
+
+def _file(text: str) -> Path:
+    if not (path := Path(text)).name:
+        raise ValueError
+    return path
 
 
 def _shard(text: str) -> Shard:
@@ -180,6 +197,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+_file.__name__ = "name of a file"
 _shard.__name__ = "part I/N, such as 0/8 or 7/8"  # argparse shows it
 _count.__name__ = f"whole number from 1 to {MOST}"
 _seconds.__name__ = "number of seconds, up to a day"
