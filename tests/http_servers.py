@@ -25,9 +25,9 @@ HANG_S = 60.0  # no hang of a test lasts longer than this
 
 
 @contextmanager
-def serving_app(app: Any) -> Iterator[str]:
+def serving_app(app: Any, port: int | None = None) -> Iterator[str]:
     """The app's address, while uvicorn serves it on an event loop of its own."""
-    port = free_port()
+    port = port or free_port()
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=5)
     )

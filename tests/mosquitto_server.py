@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -56,6 +57,11 @@ class MosquittoServer:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(PATIENCE_S)
+
+    def freeze(self, blow: signal.Signals) -> None:
+        """SIGSTOP, until SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(blow)
 
     def restart(self) -> None:
         self.stop()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KEEPALIVE_S = 15  # a line that was cut without a word is noticed after one and a half of it
 ANSWER_S = 10.0  # for the broker to let us in, and to take what is published
 FAREWELL_S = 2.0
+PUSHED_OUT_S = 5.0  # whoever is lost so soon was let in, and then sent away for another of its name
 BACKOFF_S, LONGEST_BACKOFF_S = 1, 60
 _QOS = 1
 _ENDED_BY_US = 0
@@ -44,6 +45,7 @@ class Line:
         self._answered = threading.Event()
         self._refusal = ""
         self._sent: list[MQTTMessageInfo] = []
+        self._came_at = 0.0
         self._client = self._made()
 
     def open(self) -> None:
@@ -115,6 +117,7 @@ class Line:
             return
         client.subscribe(self._names.birth, _QOS)
         self._sent = []
+        self._came_at = time.monotonic()
         was_open = self._answered.is_set()
         self._refusal = ""
         self._answered.set()
@@ -129,8 +132,11 @@ class Line:
             self._say(self._refused())
 
     def _went(self, _client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if reason.value != _ENDED_BY_US and not self._refusal:
-            self._say(f"the broker at {self._broker.name} is lost ({reason}); it is tried again")
+        if reason.value == _ENDED_BY_US or self._refusal:
+            return
+        at_once = time.monotonic() - self._came_at < PUSHED_OUT_S
+        why = "does another publisher use this topic?" if at_once else reason
+        self._say(f"the broker at {self._broker.name} is lost ({why}); it is tried again")
 
     def _heard(self, _client: Client, _userdata: Any, message: Any) -> None:
         """Home Assistant was started, and knows nothing yet."""

@@ -17,17 +17,19 @@ import psutil
 import pytest
 
 from ai.core.sample import sample_jpeg
+from ai.serving.app import create_app
+from ai.serving.settings import ServiceSettings
 from backend import cli
 from backend.home.broker import Broker
 from backend.home.entities import OFF, OFFLINE, ON, ONLINE, Names
-from backend.home.errors import HomeError
 from backend.home.mqtt import Line
 from backend.home.publishing import Publisher
 from backend.home.story import Story
 from backend.home.watching import LOOK_TIMEOUT_S, Watching
 from backend.stack.backend_api import BackendApi
 from tests.backends import Backend, running_backend
-from tests.legacy_process import legacy_process
+from tests.http_servers import SPEC, serving_app
+from tests.legacy_process import SlowEngine
 from tests.mosquitto_server import (
     HOST,
     PASSWORD,
@@ -37,7 +39,6 @@ from tests.mosquitto_server import (
     needs_mosquitto,
     running_mosquitto,
 )
-from tests.nginx_server import _certificate as certificate
 from tests.services import free_port
 
 pytestmark = needs_mosquitto
@@ -47,7 +48,7 @@ NAMES = Names("homeassistant", "crossfade", 10)
 DETECTOR = "yolo26"
 BLIND, WHY, STATE = NAMES.blind(DETECTOR), NAMES.why_blind(DETECTOR), NAMES.state(DETECTOR)
 INFERENCE_S = 0.3
-EVERY_S = 0.2
+EVERY_S = 0.1
 IMPATIENT_S = 0.1  # Frigate's patience, where nobody has told it otherwise
 
 
@@ -58,14 +59,16 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoServer
 
 
 class Legacy:
-    """A side that comes and goes."""
+    """A side that comes and goes: the real app, at the same port each time."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self._life = ExitStack()
 
     def start(self) -> None:
-        self._life.enter_context(legacy_process(INFERENCE_S, self.port))
+        settings = ServiceSettings(port=self.port, weights="none")
+        app = create_app(SPEC, lambda: SlowEngine(INFERENCE_S), settings)
+        self._life.enter_context(serving_app(app, self.port))
 
     def end(self) -> None:
         self._life.close()
@@ -177,7 +180,7 @@ def test_callers_that_leave_before_every_answer_see_nothing_and_patient_ones_do(
 
 @pytest.mark.parametrize("blow", [signal.SIGSTOP, signal.SIGKILL], ids=["stands still", "is gone"])
 def test_a_backend_that_does_not_answer_is_blind_and_not_unavailable(backend, broker, hears, blow):
-    with publishing(backend, broker, patience_s=1.0):
+    with publishing(backend, broker, patience_s=0.6):
         hears.wait_for(BLIND, OFF)
         os.kill(backend.pid, blow)
         hears.wait_for(BLIND, ON)
@@ -211,8 +214,9 @@ def test_everything_is_introduced_anew_when_home_assistant_starts_and_is_there_a
         assert late.last[NAMES.availability] == OFFLINE
 
 
-def test_a_publisher_that_is_killed_is_unavailable_and_its_password_was_nowhere_to_be_seen(
-    backend, broker, hears, tmp_path
+@pytest.mark.parametrize(("blow", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)])
+def test_a_publisher_that_ends_is_unavailable_and_its_password_was_nowhere_to_be_seen(
+    backend, broker, hears, tmp_path, blow, status
 ):
     (tmp_path / "password").write_text(PASSWORD + "\n")
     told = {"MQTT_BROKER": broker.url, "MQTT_PASSWORD_FILE": str(tmp_path / "password")}
@@ -224,8 +228,9 @@ def test_a_publisher_that_is_killed_is_unavailable_and_its_password_was_nowhere_
         hears.wait_for(NAMES.availability, ONLINE)
         hears.wait(lambda last: {BLIND, STATE} <= last.keys(), "nothing was told")
         assert PASSWORD not in " ".join(psutil.Process(publisher.pid).cmdline())
-        publisher.send_signal(signal.SIGKILL)
+        publisher.send_signal(blow)
         hears.wait_for(NAMES.availability, OFFLINE)
+        assert publisher.wait(60) == status
     finally:
         publisher.kill()
         said = publisher.communicate()
@@ -272,23 +277,3 @@ def is_slow(p95_ms: object) -> bool:
 
 def with_password(broker: MosquittoServer, word: str = PASSWORD) -> str:
     return broker.url.replace("@", f":{word}@")
-
-
-def test_over_tls_only_a_broker_whose_authority_is_trusted_is_told_the_password(tmp_path):
-    ours, other = tmp_path / "ours", tmp_path / "other"
-    for folder in (ours, other):
-        folder.mkdir()
-    pair = certificate(ours)
-    stranger, _ = certificate(other)
-    with running_mosquitto(tmp_path / "mosquitto", tls=pair) as server:
-        line = Line(Broker.at(server.url, PASSWORD, pair[0]), NAMES, lambda: None)
-        line.open()
-        line.close()
-        with pytest.raises(HomeError, match="certificate verify failed"):
-            Line(Broker.at(server.url, PASSWORD, stranger), NAMES, lambda: None).open()
-
-
-def test_without_paho_one_sentence_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(HomeError, match=r"pip install 'crossfade\[mqtt\]'"):
-        Line(Broker(HOST, 1), NAMES, lambda: None)
