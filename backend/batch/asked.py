@@ -52,7 +52,6 @@ def notes_of(out: Path) -> Path:
 @contextmanager
 def claimed(out: Path, asked: Asked, *, resume: bool) -> Iterator[None]:
     """The block is the only one that writes there; CannotBatch where another does, or where it would not go on."""
-    require_place(out, resume=resume)
     with in_words(notes_of(out)):
         file = os.open(notes_of(out), os.O_RDWR | os.O_CREAT, 0o666)
     try:

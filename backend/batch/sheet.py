@@ -55,8 +55,6 @@ def mend(path: Path, wanted: Wanted) -> None:
     with in_words(path):
         if not path.exists():
             return
-        if not path.is_file():
-            raise CannotBatch(f"{path} is no file")
         kept = _kept(path, wanted)
         if len(kept) > 1 or (kept and kept[0][0] > 0):
             _rewrite(path, kept)

@@ -7,6 +7,7 @@ import argparse
 from backend.commands.words import Command, Commands, add
 from backend.settings import Settings, whole_environment
 from backend.stack.backend_api import BackendApi
+from backend.stack.errors import StackError
 
 KEY_VARIABLE = "CROSSFADE_KEY"
 
@@ -24,4 +25,11 @@ def add_asking(
 
 
 def backend_of(args: argparse.Namespace, settings: Settings) -> BackendApi:
-    return BackendApi.of(settings, args.url, args.key or whole_environment().get(KEY_VARIABLE))
+    """StackError where nothing could be asked with such words. A key from a file often has a line end behind it."""
+    key = (args.key or whole_environment().get(KEY_VARIABLE) or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise StackError("the key has signs that no header carries; is it the whole key, and nothing else?")
+    try:
+        return BackendApi.of(settings, args.url, key or None)
+    except ValueError as error:
+        raise StackError(f"{args.url} is no address of a backend ({error})") from error

@@ -62,10 +62,14 @@ def test_a_folder_without_pictures_is_a_failure_and_leaves_nothing(tmp_path: Pat
     assert not list((tmp_path / "results").iterdir())
 
 
-def test_a_wrong_key_ends_the_job_and_no_other_end_does() -> None:
+def test_a_wrong_key_ends_the_job_no_other_end_does_and_a_drained_node_is_no_failure() -> None:
     """A failed pod is replaced: that is how a batch goes on."""
-    (rule,) = (batch := built(BATCH)).workloads["batch"]["spec"]["podFailurePolicy"]["rules"]
+    rule, drained = (batch := built(BATCH)).workloads["batch"]["spec"]["podFailurePolicy"]["rules"]
     assert rule["action"] == "FailJob"
+    assert drained == {
+        "action": "Ignore",
+        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+    }
     assert sorted(rule["onExitCodes"]["values"]) == [2, 4]
     assert rule["onExitCodes"]["containerName"] == serving(batch, "batch")["name"]
     assert pod_of(batch.workloads["batch"])["restartPolicy"] == "Never"
