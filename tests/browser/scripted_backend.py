@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from ai.core.sample import sample_jpeg
 from backend.api import console
+from docs.making.api import document
 
 Table = dict[str, Any]
 Answer = Callable[[Table], Response]
@@ -113,7 +114,8 @@ class Backend:
         return [sent for one, where, sent in self.asked if (one, where) == (method, path)]
 
     def _to_all(self, frame: bytes | None) -> None:
-        assert self._loop is not None
+        if self._loop is None:
+            return
         for queue in list(self._listeners):
             self._loop.call_soon_threadsafe(queue.put_nowait, frame)
 
@@ -145,14 +147,15 @@ class Backend:
         )
         if answer := self.answers.get(f"{request.method} {path}"):
             return await asyncio.to_thread(answer, sent)
-        return self._usual(request.method, path, sent)
+        return self.usual(request.method, path, sent)
 
-    def _usual(self, method: str, path: str, sent: Table) -> Response:
+    def usual(self, method: str, path: str, sent: Table) -> Response:
         if path.endswith(".jpg"):
             return Response(sample_jpeg(), media_type="image/jpeg")
         documents: dict[str, Any] = {
             "/api/me": self.me, "/api/rollout/history": {"changes": self.changes},
             "/api/rollout/samples": {"samples": self.samples}, "/api/detect": self._detected(),
+            "/openapi.json": document(),
         }  # fmt: skip
         if path == "/api/rollout/rollback":
             self.rollout = rollout_of(
@@ -182,12 +185,16 @@ def scripted_backend() -> Iterator[Backend]:
     app = Starlette(routes=[
         Route("/api/rollout/events", backend.events),
         Route("/api/{path:path}", backend.asks, methods=["GET", "PUT", "POST", "DELETE"]),
+        Route("/openapi.json", backend.asks),
+        Route("/docs", console.docs),
         Route("/", console.index),
         Route("/console/{name}", console.file),
     ])  # fmt: skip
     app.state.console = console.read()
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            app, port=0, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -200,5 +207,5 @@ def scripted_backend() -> Iterator[Backend]:
         yield backend
     finally:
         server.should_exit = True
-        server.force_exit = True
+        backend.hang_up()
         thread.join(20)
