@@ -1,4 +1,4 @@
-"""A picture of one's own: its boxes are drawn where each side's answer says; no picture is refused in words."""
+"""A picture of one's own: its boxes are drawn where each side's answer says, and what is no picture is told so."""
 
 from __future__ import annotations
 
