@@ -13,7 +13,6 @@ import httpx
 
 from backend.home.look import Look, counts_of, edges_of, flags_of, sides_of
 from backend.stack.backend_api import BackendApi
-from backend.stack.health import client
 
 LOOK_TIMEOUT_S = 3.0
 LARGEST_BYTES = 4 * 2**20  # of an answer; the longest of ours has some 10 KB
@@ -32,13 +31,15 @@ class Watching:
         self._name = _without_password(api.url)
         self._patience_s = patience_s
         self._clock = clock
+        # A connection for each question: of several workers, not always the same one is asked.
+        self._http = httpx.Client(
+            trust_env=False, timeout=patience_s, limits=httpx.Limits(max_keepalive_connections=0)
+        )
 
     def look(self) -> Look:
-        """A connection of its own each time: of several workers, not always the same one is asked."""
         at_s = self._clock()
         try:
-            with client(self._patience_s) as http:
-                return self._looked(http, at_s)
+            return self._looked(at_s)
         except httpx.HTTPStatusError as error:
             words = f"{self._name}{READY} answers {error.response.status_code}"
             return Look(at_s, away=f"{words}; is it a Crossfade backend?")
@@ -47,14 +48,14 @@ class Watching:
         except _STRANGE:
             return Look(at_s, away=f"{self._name}{READY} does not answer as a Crossfade backend does")
 
-    def _looked(self, http: httpx.Client, at_s: float) -> Look:
-        look = Look(at_s, sides=sides_of(self._asked(http, READY, HTTPStatus.SERVICE_UNAVAILABLE)["lanes"]))
-        return self._with(http, ROLLOUT, _flags, self._with(http, TRAFFIC, _counts, look))
+    def _looked(self, at_s: float) -> Look:
+        look = Look(at_s, sides=sides_of(self._asked(READY, HTTPStatus.SERVICE_UNAVAILABLE)["lanes"]))
+        return self._with(ROLLOUT, _flags, self._with(TRAFFIC, _counts, look))
 
-    def _with(self, http: httpx.Client, path: str, added: Adding, look: Look) -> Look:
+    def _with(self, path: str, added: Adding, look: Look) -> Look:
         """What is told at one path is told, whatever is amiss at the others."""
         try:
-            return added(look, self._asked(http, path))
+            return added(look, self._asked(path))
         except httpx.HTTPStatusError as error:
             status = error.response.status_code
             words = f"the figures cannot be read: {path} answers {status}"
@@ -68,9 +69,9 @@ class Watching:
         except _STRANGE:
             return replace(look, missing=f"{path} tells its figures in words that are not known")
 
-    def _asked(self, http: httpx.Client, path: str, *also: HTTPStatus) -> Any:
+    def _asked(self, path: str, *also: HTTPStatus) -> Any:
         until = self._clock() + self._patience_s
-        with http.stream("GET", self._api.url + path, headers=self._api.headers) as answer:
+        with self._http.stream("GET", self._api.url + path, headers=self._api.headers) as answer:
             if answer.status_code not in also:
                 answer.raise_for_status()
             return json.loads(self._whole(answer, until))
