@@ -4,9 +4,9 @@
  */
 
 /** Boxes of one thing share at least so much of what they cover together. */
-export const SAME_IOU = 0.5;
+const SAME_IOU = 0.5;
 /** Boxes of one class that share less than this are of two things. */
-export const MISPLACED_IOU = 0.1;
+const MISPLACED_IOU = 0.1;
 
 /** What a kind of difference means, in words. */
 export const KINDS = Object.freeze({

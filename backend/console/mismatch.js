@@ -6,7 +6,7 @@ import { KINDS, described, things } from "./matching.js";
 import { when } from "./words.js";
 
 /** The boxes of a side as the page speaks of them. */
-export function boxesOf(rows, names) {
+function keptBoxes(rows, names) {
   return rows.map(([x1, y1, x2, y2, score, id]) => ({
     x: x1, y: y1, width: x2 - x1, height: y2 - y1, score, label: names?.[id] ?? `class ${id}`,
   }));
@@ -25,7 +25,7 @@ export function origin(sample) {
 
 /** What each side has of each thing, what differs first. */
 export function readings(sample) {
-  const found = things(boxesOf(sample.legacy, sample.names), boxesOf(sample.triton, sample.names));
+  const found = things(keptBoxes(sample.legacy, sample.names), keptBoxes(sample.triton, sample.names));
   const told = (box) => described(box, sample.width, sample.height);
   const lines = found.map((thing) => ({ kind: judged(thing, sample), text: `legacy: ${told(thing.legacy)}; Triton: ${told(thing.triton)}` }));
   return [...lines.filter(({ kind }) => differs(kind)), ...lines.filter(({ kind }) => !differs(kind))];

@@ -46,15 +46,26 @@ export function mountOutcome(root) {
 const WORDS = {
   asking: () => (outcome.tries ? `Rolling back: ${outcome.why}, trying again…` : "Rolling back…"),
   done: doneWords,
-  alone: () => `Rolled back here at ${when(outcome.at / 1000)}, but the store could not be told. ${sentence(outcome.text)}`,
+  alone: aloneWords,
   failed: () => (outcome.lost
     ? `Not rolled back, as far as is known: ${outcome.text}. TRITON_ENABLED=false in the backend's .env needs no connection.`
     : `Not rolled back. ${sentence(outcome.text)}`),
 };
 
+/** Until the store is back; what is so then may be another thing. */
+function aloneWords() {
+  const at = when(outcome.at / 1000);
+  if (!state.rollout || state.rollout.stale || !hasShare(state.rollout)) return `Rolled back here at ${at}, but the store could not be told. ${sentence(outcome.text)}`;
+  return `Rolled back here at ${at}, when the store could not be told. It is back, and Triton has a share.`;
+}
+
+function hasShare(rollout) {
+  return Object.values(rollout.effective).some((share) => share > 0);
+}
+
 function doneWords() {
   const { rollout } = state;
-  if (rollout && rollout.version > outcome.version && Object.values(rollout.effective).some((share) => share > 0)) {
+  if (rollout && rollout.version > outcome.version && hasShare(rollout)) {
     return `Rolled back at ${when(outcome.at / 1000)}; somebody has given Triton a share again since.`;
   }
   const { pending, gone } = outcome;

@@ -13,7 +13,7 @@ const HEIGHT = 120;
 const TOP = 6; // of HEIGHT, kept free so that the highest line is seen whole
 
 /** What stands at a height: an open breaker fills its strip, a half open one half of it. */
-export const BREAKER_HEIGHTS = Object.freeze({ closed: 0, half_open: 0.5, open: 1 });
+const BREAKER_HEIGHTS = Object.freeze({ closed: 0, half_open: 0.5, open: 1 });
 
 /**
  * A plot of lines from 0 upwards, the same span of time for all.

@@ -68,7 +68,7 @@ function phaseOf(ramp) {
 }
 
 /** "step 2 of 5 (25 %), dry run, paused". */
-export function whereWords(ramp) {
+function whereWords(ramp) {
   if (!ramp) return "no ramp";
   const words = [ramp.phase === "running" ? `step ${ramp.step + 1} of ${ramp.steps.length} (${percent(ramp.fraction)})` : ramp.phase];
   if (ramp.dry_run) words.push("dry run");
@@ -77,7 +77,7 @@ export function whereWords(ramp) {
 }
 
 /** One sentence: why it ended, why it is paused, or what the last look said. */
-export function sentenceOf(ramp, look) {
+function sentenceOf(ramp, look) {
   if (!ramp) return "Triton's share moves by hand only.";
   if (ramp.ended) return ramp.ended;
   if (ramp.paused) return ramp.paused.startsWith("by ") ? `paused ${ramp.paused}` : `paused: ${ramp.paused}`;

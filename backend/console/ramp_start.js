@@ -42,7 +42,7 @@ function wishes({ steps, gates, dry, force }, reason) {
 }
 
 /** "10, 25" as [0.1, 0.25], "none" as an empty list; null for nothing. */
-export function sharesOf(text, name) {
+function sharesOf(text, name) {
   if (text.trim().toLowerCase() === NONE) return [];
   const words = text.split(/[\s,;%]+/).filter(Boolean);
   if (!words.length) return null;

@@ -8,7 +8,7 @@
 /** Of a rate or a percentile: from so long before a moment, seconds. */
 export const WINDOW_S = 20;
 /** Snapshots come every 2 s; a longer silence than this is a gap, seconds. */
-export const GAP_S = 7;
+const GAP_S = 7;
 /** What the plots reach back, seconds. */
 export const KEPT_S = 300;
 

@@ -343,6 +343,22 @@ def test_what_is_moved_while_something_is_sent_is_kept(backend: Backend, page: C
     assert [one["fraction"] for one in backend.asked_for("PUT", "/api/rollout")] == [0.25]
 
 
+def test_a_rollback_that_only_this_machine_knows_says_so_until_it_is_not_so_any_more(
+    backend: Backend, page: Console
+) -> None:
+    page.watch.expect("status of 503")
+    backend.answers["POST /api/rollout/rollback"] = lambda _: problem(503, "Away.", rolled_back_here=True)
+    page.open("a-key")
+    backend.tell("rollout", rollout_of(stale=True))
+    expect(page.line).to_have_text("live, but the store is away")
+    roll_back(page)
+    expect(page.outcome).to_contain_text("but the store could not be told")
+    backend.tell("rollout", rollout_of(9))
+    expect(page.outcome).to_contain_text("It is back, and Triton has a share.")
+    backend.tell("rollout", rollout_of(10, effective={"rtdetr": 0.0, "yolo26": 0.0}))
+    expect(page.outcome).to_contain_text("Everything is on legacy: acknowledged by 1 of 1 workers.")
+
+
 def undo_offered(backend: Backend, page: Console) -> None:
     page.page.clock.install()
     page.open("a-key")
