@@ -6,6 +6,7 @@ frames of a video are encoded as JPEG. A stream is read as it comes: what nobody
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -137,18 +138,19 @@ class Stream:
 def without_secrets(url: str) -> str:
     """Cameras carry their password in the address, before the host, in the path or behind it; a report is shown around.
 
-    Of the path only its end is kept, where that is a plain name. What could be read in two ways is left out as a whole:
-    an @ behind a slash may be the end of a password.
+    Of the path only its end is kept, where all of it are plain names. What could be read in two ways is left out as a
+    whole: an @ behind a slash may be the end of a password.
     """
     scheme, mark, rest = url.partition("://")
-    if not mark:
-        return url
+    if not mark:  # a file, or an address without its beginning
+        return f"…@{url.rpartition('@')[2]}" if "@" in url else url
     authority, *path = _ENDS_OF_HOST.split(rest)
     host = authority.rpartition("@")[2]
     if not _HOST.fullmatch(host) or any("@" in part for part in path):
         return f"{scheme}://…"
-    last = rest.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] if path else ""
-    return f"{scheme}://{host}" + (f"/{last}" if last != authority and _PLAIN.fullmatch(last) else "")
+    names = [name for name in re.split("[?#]", rest)[0].split("/")[1:] if name]
+    plain = names and all(map(_PLAIN.fullmatch, names))
+    return f"{scheme}://{host}" + (f"/{names[-1]}" if plain else "")
 
 
 def pictures_below(folder: Path) -> list[Path]:
@@ -169,11 +171,18 @@ def read(path: Path) -> bytes:
 
 
 def opened(target: str, options: list[int] | None = None) -> cv2.VideoCapture | None:
+    _hush()
     try:
         capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, options or [])
     except cv2.error:
         return None
     return capture if capture.isOpened() else None
+
+
+def _hush() -> None:
+    """What OpenCV and FFmpeg say of a stream would stand in the middle of our lines; what matters we say ourselves."""
+    cv2.setLogLevel(0)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # noqa: TID251 - "quiet"; there is no other way to tell it
 
 
 def _taken(capture: cv2.VideoCapture, camera: str, every: int, has_room: HasRoom) -> Iterator[Frame]:
@@ -184,12 +193,20 @@ def _taken(capture: cv2.VideoCapture, camera: str, every: int, has_room: HasRoom
             passed += 1
             if (passed - 1) % every or not has_room():
                 continue
-            well, pixels = capture.retrieve()
-            if well:
-                yield Frame(taken, camera, encoded(pixels))
+            if (picture := grabbed(capture)) is not None:
+                yield Frame(taken, camera, picture)
                 taken += 1
     finally:
         capture.release()
+
+
+def grabbed(capture: cv2.VideoCapture) -> bytes | None:
+    """Of the frame that was grabbed; None where it is spoilt, or larger than a picture can be."""
+    try:
+        well, pixels = capture.retrieve()
+        return encoded(pixels) if well else None
+    except (cv2.error, ValueError):
+        return None
 
 
 def encoded(pixels: cv2.typing.MatLike) -> bytes:

@@ -43,13 +43,12 @@ class InView:
 
 class LiveScene:
     def __init__(self, index: int) -> None:
-        """The camera's; every third sees by infrared."""
-        self._plan = _fullest(index, "night" if index % 3 == 1 else "day")
+        """The camera's; every third sees by infrared. It is thought out and painted with its first frame."""
         self._seed = index
 
     @property
     def is_infrared(self) -> bool:
-        return self._plan.light == "night"
+        return self._seed % 3 == 1
 
     def frame(self, at_s: float) -> Image:
         left, top = _corner(at_s)
@@ -76,7 +75,7 @@ class LiveScene:
 
     @cached_property
     def _scene(self) -> Scene:
-        return render(self._plan)
+        return render(_fullest(self._seed, "night" if self.is_infrared else "day"))
 
     @cached_property
     def _grain(self) -> Image:

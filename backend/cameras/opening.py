@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from ai.demo.live import camera_names
+from ai.demo.live import LiveScene, camera_names
 from backend.cameras.errors import CannotPlay
 from backend.cameras.sources import Drawn, PlayedFolder, PlayedVideo, Source
 from backend.cameras.stream import LiveStream
@@ -18,8 +18,10 @@ from backend.footage import PICTURES, STREAMS, pictures_below, without_secrets
 
 DRAWN_CAMERAS = 4
 LONGEST_NAME = 64
+SCENES = 12  # that are painted; more cameras than that see one of them at another time
+APART_S = 7.0
 
-_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9 ._-]{0,63})=(.+)", re.DOTALL)
+_NAMED = re.compile(r"([^=/:]{1,64})=(.+)", re.DOTALL)
 
 Make = Callable[[str], Source]  # of the camera's name
 TellOf = Callable[[str, str], None]  # a camera, and what happened to it
@@ -59,7 +61,8 @@ def drawn_cameras(count: int, fps: float, track: bool = False) -> list[Camera]:
 def _chosen(wanted: Wanted, tell: TellOf) -> list[tuple[str, Make]]:
     if not wanted.sources:
         names = camera_names(wanted.count or DRAWN_CAMERAS)
-        return [(name, _drawn(index)) for index, name in enumerate(names)]
+        scenes = [LiveScene(index) for index in range(min(len(names), SCENES))]
+        return [(name, _drawn(scenes, index)) for index, name in enumerate(names)]
     found = [one for source in wanted.sources for one in _named(source, wanted, tell)]
     count = wanted.count or len(found)
     if count < len(found):
@@ -67,15 +70,28 @@ def _chosen(wanted: Wanted, tell: TellOf) -> list[tuple[str, Make]]:
     return _without_twins([found[index % len(found)] for index in range(count)])
 
 
-def _drawn(index: int) -> Make:
-    return lambda _: Drawn(index)
+def _drawn(scenes: Sequence[LiveScene], index: int) -> Make:
+    again, scene = divmod(index, SCENES)
+    return lambda _: Drawn(scenes[scene], again * APART_S)
 
 
 def _named(text: str, wanted: Wanted, tell: TellOf) -> Iterator[tuple[str, Make]]:
-    named = None if Path(text).exists() else _NAMED.fullmatch(text)
+    named = None if _is_there(Path(text)) else _NAMED.fullmatch(text)
     name, source = named.groups() if named else (None, text)
     for own_name, make in _opened(source, wanted, tell):
-        yield (name or own_name)[:LONGEST_NAME], make
+        yield _plain(name or own_name)[:LONGEST_NAME], make
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have, or a folder that we may not look into
+        return False
+
+
+def _plain(name: str) -> str:
+    """Of folders and files; what cannot be printed the backend refuses."""
+    return "".join(sign if sign.isprintable() else "_" for sign in name) or "camera"
 
 
 def _opened(source: str, wanted: Wanted, tell: TellOf) -> Iterator[tuple[str, Make]]:
@@ -85,12 +101,13 @@ def _opened(source: str, wanted: Wanted, tell: TellOf) -> Iterator[tuple[str, Ma
         yield rest, lambda camera: LiveStream(source, wanted.fps, lambda words: tell(camera, words))
         return
     path = Path(source).expanduser()
+    if not source or not _is_there(path):
+        raise CannotPlay(
+            f"{without_secrets(source) or 'an empty --source'}: there is no such folder or file, and it is no rtsp:// "
+            "or http:// address"
+        )
     if path.is_dir():
         yield from _folders(path, wanted.loop)
-    elif not path.exists():
-        raise CannotPlay(
-            f"{source}: there is no such folder or file, and it is no rtsp:// or http:// address"
-        )
     elif path.suffix.lower() in PICTURES:
         yield path.stem, lambda _: PlayedFolder(path, [path], wanted.loop)
     else:

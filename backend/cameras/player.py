@@ -43,7 +43,7 @@ async def play(
     watch(playing)
     ending = asyncio.create_task(_end_all(playing, stop)) if stop is not None else None
     try:
-        await asyncio.gather(*(one.prepare() for one in playing))
+        await asyncio.get_running_loop().run_in_executor(pool, _prepare, cameras, stop)
         now = clock()
         async with asyncio.TaskGroup() as group:
             for place, one in enumerate(playing):
@@ -54,6 +54,14 @@ async def play(
         if ending is not None:
             ending.cancel()
     return [one.figures for one in playing]
+
+
+def _prepare(cameras: Sequence[Camera], stop: asyncio.Event | None) -> None:
+    """One after the other in one thread: to paint in many takes as long, and some tens of megabytes in each."""
+    for camera in cameras:
+        if stop is not None and stop.is_set():
+            return
+        camera.source.prepare()
 
 
 def _most(camera: Camera, seconds: float | None, frames: int | None) -> int | None:

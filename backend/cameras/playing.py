@@ -64,9 +64,6 @@ class Playing:
     def figures(self) -> CameraFigures:
         return self.tally.figures()
 
-    async def prepare(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._pool, self.camera.source.prepare)
-
     def end(self) -> None:
         self._over.set()
 
@@ -149,10 +146,17 @@ class Playing:
     async def _finish(self) -> None:
         """Nothing is left under way, and the source, which nobody reads any more, is closed."""
         if self._under_way is not None:
-            while not self._under_way.done():
-                await asyncio.wait([self._under_way], timeout=GRACE_S if self._over.is_set() else None)
-                if self._asked is not None:
-                    self._asked.cancel()
+            await self._settled(self._under_way)
         await asyncio.get_running_loop().run_in_executor(self._pool, self.camera.source.close)
         if self._under_way is not None:
             self._under_way.result()
+
+    async def _settled(self, under_way: asyncio.Task[None]) -> None:
+        """It has the backend's time; from when we are asked to end, a moment."""
+        ending = asyncio.create_task(self._over.wait())
+        await asyncio.wait([under_way, ending], return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        while not under_way.done():
+            await asyncio.wait([under_way], timeout=GRACE_S)
+            if self._asked is not None:
+                self._asked.cancel()

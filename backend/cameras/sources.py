@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-import cv2
-
 from ai.demo.live import LiveScene
 from backend.cameras.errors import CannotPlay, Ended
-from backend.footage import NoFootage, encoded, opened, read
+from backend.footage import NoFootage, grabbed, opened, read
 
 
 class Source(Protocol):
@@ -32,24 +29,20 @@ class Source(Protocol):
 
 
 class Drawn:
-    """A live camera of ours."""
+    """A live camera of ours; one that is `ahead_s` sees what another of the same scene will see then."""
 
-    def __init__(self, index: int) -> None:
-        self._index = index
+    def __init__(self, scene: LiveScene, ahead_s: float) -> None:
         self.name = "drawn"
+        self._scene, self._ahead_s = scene, ahead_s
 
     def prepare(self) -> None:
         self._scene.frame(0.0)  # painting takes a third of a second
 
     def picture(self, number: int, at_s: float) -> bytes | None:  # noqa: ARG002 - time is what it moves by
-        return self._scene.jpeg(at_s)
+        return self._scene.jpeg(at_s + self._ahead_s)
 
     def close(self) -> None:
         """Nothing is held."""
-
-    @cached_property
-    def _scene(self) -> LiveScene:
-        return LiveScene(self._index)
 
 
 class PlayedFolder:
@@ -76,7 +69,10 @@ class PlayedVideo:
     def __init__(self, path: Path, loop: bool) -> None:
         self.name = str(path)
         self._path, self._loop = path, loop
-        self._capture = self._open()
+        capture = opened(str(path))
+        if capture is None:
+            raise CannotPlay(f"{path} cannot be read as a video, and is no JPEG, PNG or WebP picture")
+        self._capture = capture
         self._passed = 0  # frames, over all rounds
         self._in_round = 0
 
@@ -90,8 +86,7 @@ class PlayedVideo:
                 continue
             self._passed += 1
             self._in_round += 1
-        well, pixels = self._capture.retrieve()
-        return encoded(pixels) if well else None
+        return grabbed(self._capture)
 
     def close(self) -> None:
         self._capture.release()
@@ -102,10 +97,7 @@ class PlayedVideo:
         if not self._loop:
             raise Ended(self._passed)
         self._capture.release()
-        self._capture, self._in_round = self._open(), 0
-
-    def _open(self) -> cv2.VideoCapture:
         capture = opened(str(self._path))
-        if capture is None:
-            raise CannotPlay(f"{self._path} cannot be read as a video, and is no JPEG, PNG or WebP picture")
-        return capture
+        if capture is None:  # it is looked for again with the next frame
+            raise NoFootage(f"{self._path} cannot be read any more")
+        self._capture, self._in_round = capture, 0

@@ -64,19 +64,19 @@ class LiveStream:
             why = self._read_until_lost()
             if self._lives:
                 wait_s = FIRST_WAIT_S
-            if self._lives is not False and why:
+            if self._lives is not False and not self._closing.is_set():
                 self._tell(f"{'lost: ' if self._lives else ''}{why}; it is tried again until it is there")
             self._lives = False
             self._closing.wait(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def _read_until_lost(self) -> str:
-        """Why; empty where we end."""
+        """Why."""
         try:
             for frame in open_footage(self._url, WITHOUT_END).frames(self._is_wanted):
                 self._hand(frame.image)
         except _Closing:
-            return ""
+            return "we end"
         except NoFootage as error:
             return "the stream ended" if self._lives else str(error)
         return "the stream ended"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from backend.cameras.answers import Answer, Failure
+from backend.cameras.answers import Answer
 from backend.cameras.durations import Durations
 from backend.cameras.figures import CameraFigures
 from backend.cameras.playing import Clock, Noticed, Playing, Shown
@@ -15,18 +16,26 @@ RECENT_S = 10.0  # what rates and percentiles of the line are of
 SEEN_S = 3.0  # what was seen longer ago is not seen any more
 
 
+class _Answered(NamedTuple):
+    """What the line needs of an answer: a thousand cameras give fifty thousand in its ten seconds."""
+
+    at: float
+    took_s: float
+    by_triton: bool
+
+
 class Summary:
     def __init__(self, playing: Sequence[Playing], clock: Clock) -> None:
         self._playing, self._clock = playing, clock
         self._began = clock()
-        self._recent: deque[tuple[float, Answer]] = deque()
-        self._last: dict[str, tuple[float, Answer]] = {}  # of each camera
+        self._recent: deque[_Answered] = deque()
+        self._last: dict[str, tuple[float, list[str]]] = {}  # what each camera saw, and when
 
     def hear(self, event: Shown | Noticed) -> None:
         if isinstance(event, Shown) and isinstance(event.outcome, Answer):
-            now = self._clock()
-            self._recent.append((now, event.outcome))
-            self._last[event.camera] = now, event.outcome
+            now, answer = self._clock(), event.outcome
+            self._recent.append(_Answered(now, answer.took_s, answer.side == TRITON))
+            self._last[event.camera] = now, answer.labels
             self._forget(now)
 
     def line(self) -> str:
@@ -52,19 +61,17 @@ class Summary:
 
     def _of_answers(self) -> list[str]:
         took = Durations()
-        for _, answer in self._recent:
-            took.add(answer.took_s)
-        by_triton = sum(answer.side == TRITON for _, answer in self._recent) / len(self._recent)
+        for answered in self._recent:
+            took.add(answered.took_s)
+        by_triton = sum(answered.by_triton for answered in self._recent) / len(self._recent)
         p50, p95 = ms(took.percentile_s(0.5)), ms(took.percentile_s(0.95))
         return [f"p50 {p50} p95 {p95} ms", f"Triton {by_triton:.0%}"]
 
     def _seen(self, now: float) -> Counter[str]:
-        return Counter(
-            label for at, answer in self._last.values() if now - at <= SEEN_S for label in answer.labels
-        )
+        return Counter(label for at, seen in self._last.values() if now - at <= SEEN_S for label in seen)
 
     def _forget(self, now: float) -> None:
-        while self._recent and now - self._recent[0][0] > RECENT_S:
+        while self._recent and now - self._recent[0].at > RECENT_S:
             self._recent.popleft()
 
 
@@ -100,11 +107,6 @@ def counted(number: int, noun: str) -> str:
 
 def ms(seconds: float | None) -> str:
     return "-" if seconds is None else f"{1000 * seconds:.0f}"
-
-
-def first_words(failure: Failure) -> str:
-    """Of a kind of failure, told once in a while: what the line has no room for."""
-    return f"{failure.kind}: {failure.reason}"
 
 
 def _share(one: CameraFigures) -> str:

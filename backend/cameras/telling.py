@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from ai.terminal.live import LiveLine
 from backend.cameras.answers import Answer, Failure
 from backend.cameras.playing import Clock, Noticed, Shown
-from backend.cameras.summary import Summary, first_words
+from backend.cameras.summary import Summary
 
-REPEATED_S = 30.0  # between two of the same kind of failure in words
+REPEATED_S = 30.0  # in which a kind of failure is told once, and
+MOST_NOTICES = 4  # things that happened to a camera: one that comes and goes would fill the screen
 
 Say = Callable[[str], None]
 
@@ -20,23 +22,24 @@ Say = Callable[[str], None]
 class ForPeople:
     def __init__(self, live: LiveLine, summary: Summary, clock: Clock = time.monotonic) -> None:
         self._live, self._summary, self._clock = live, summary, clock
-        self._told_at: dict[str, float] = {}  # by kind of failure
+        self._told_at: dict[str, deque[float]] = {}  # by kind of failure, and by camera
 
     def __call__(self, event: Shown | Noticed) -> None:
         self._summary.hear(event)
         if isinstance(event, Noticed):
-            self._live.aside(f"{event.camera}: {event.words}")
-        elif isinstance(event.outcome, Failure):
-            self._failed(event.camera, event.outcome)
+            self._tell(f"of {event.camera}", MOST_NOTICES, f"{event.camera}: {event.words}")
+        elif isinstance(failure := event.outcome, Failure):
+            self._tell(failure.kind, 1, f"{event.camera}: {failure.kind}: {failure.reason}")
 
     def show(self) -> None:
         self._live.show(self._summary.line())
 
-    def _failed(self, camera: str, failure: Failure) -> None:
-        now = self._clock()
-        if now - self._told_at.get(failure.kind, float("-inf")) >= REPEATED_S:
-            self._told_at[failure.kind] = now
-            self._live.aside(f"{camera}: {first_words(failure)}")
+    def _tell(self, kind: str, most: int, words: str) -> None:
+        """No more than `most` of a kind in a while."""
+        now, told_at = self._clock(), self._told_at.setdefault(kind, deque(maxlen=most))
+        if len(told_at) < most or now - told_at[0] >= REPEATED_S:
+            told_at.append(now)
+            self._live.aside(words)
 
 
 class ForPrograms:

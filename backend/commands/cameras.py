@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import cv2
-
 from ai.terminal.live import LiveLine
 from backend.cameras.asking import HttpBackend
 from backend.cameras.figures import CameraFigures, Total
@@ -23,11 +21,11 @@ from backend.cameras.telling import ForPeople, ForPrograms
 from backend.commands.asking import add_asking, backend_of
 from backend.commands.statuses import Status
 from backend.commands.terminal import table
-from backend.commands.words import Commands, complain, say, tell
+from backend.commands.words import Commands, complain, say, share, tell
 from backend.settings import Settings
 from backend.stack.signals import asked_to_end
 
-LOOK_S = 0.2  # between two looks at the live line
+LOOK_S = 0.5  # between two looks at the live line
 MOST_CAMERAS, MOST_FPS = 1000, 120.0
 
 
@@ -83,7 +81,7 @@ def add_words(commands: Commands) -> None:
     cameras.add_argument("--loop", action="store_true", help="files and folders begin again at their end")
     cameras.add_argument("--track", action="store_true", help="ids that stay with what is seen, by ByteTrack")
     cameras.add_argument("--detector", help="(TRITON_MODEL, rtdetr)")
-    cameras.add_argument("--min-confidence", type=float, metavar="SCORE", help="(the backend's threshold)")
+    cameras.add_argument("--min-confidence", type=share, metavar="SCORE", help="(the backend's threshold)")
     cameras.add_argument("--seconds", type=_seconds, metavar="S", help="of frames, then end (without end)")
     cameras.add_argument("--frames", type=_frames, metavar="N", help="of each camera, then end")
     cameras.add_argument(
@@ -94,7 +92,6 @@ def add_words(commands: Commands) -> None:
 
 
 def _cameras(args: argparse.Namespace, settings: Settings) -> int:
-    cv2.setLogLevel(0)  # what is lost we say ourselves
     wanted = Wanted(args.count, args.source, args.fps, args.loop, args.track)
     backend = HttpBackend(backend_of(args, settings), args.detector, args.min_confidence)
     figures = asyncio.run(_played(args, wanted, backend))
@@ -129,11 +126,13 @@ class _Show:
         self.live = LiveLine(quiet=as_json)
         self._as_json, self._stop = as_json, stop
         self._teller: ForPeople | ForPrograms = ForPrograms(say)
+        self._unwritten: OSError | None = None
 
     def hear(self, event: Shown | Noticed) -> None:
         try:
             self._teller(event)
-        except OSError:  # nobody listens any more
+        except OSError as error:  # nobody listens any more, which is well; or the disk is full, which is not
+            self._unwritten = None if isinstance(error, BrokenPipeError) else error
             self._stop.set()
 
     async def played(
@@ -141,12 +140,15 @@ class _Show:
     ) -> list[CameraFigures]:
         telling = asyncio.create_task(self._keep_telling())
         try:
-            return await play(
+            figures = await play(
                 cameras, backend, seconds, frames, hear=self.hear, stop=self._stop, watch=self._watch
             )
         finally:
             telling.cancel()
             self._teller.show()
+        if self._unwritten is not None:
+            raise self._unwritten
+        return figures
 
     def _watch(self, playing: Sequence[Playing]) -> None:
         if not self._as_json:

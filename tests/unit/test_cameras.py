@@ -1,23 +1,22 @@
-"""Cameras that are played: when frames fall due, what is dropped, what is counted and shown."""
+"""Cameras that are played: when frames fall due, what is dropped, what is counted."""
 
 import asyncio
 import time
 
+import cv2
 import numpy as np
 import pytest
 
 from backend.cameras.answers import Failure
 from backend.cameras.backoff import FIRST_S, MOST_ASKED_S, MOST_S, Backoff
 from backend.cameras.durations import Durations
-from backend.cameras.figures import Tally, Total
 from backend.cameras.opening import Camera
 from backend.cameras.player import play
-from backend.cameras.playing import Noticed, Shown
+from backend.cameras.playing import Noticed
 from backend.cameras.schedule import Schedule
-from backend.cameras.summary import RECENT_S, Summary, headers, rows
+from backend.cameras.sources import PlayedVideo
 from backend.footage import NoFootage
-from tests.camera_parts import FPS, Answering, Pictures, answer
-from tests.clocks import HandClock
+from tests.camera_parts import FPS, Answering, Pictures
 
 # --- when -------------------------------------------------------------------------------------------------
 
@@ -199,6 +198,33 @@ async def test_one_that_is_told_to_stop_waits_a_moment_for_what_is_under_way_and
     assert source.closed
 
 
+async def test_one_that_is_told_to_stop_while_its_last_answer_is_awaited_does_not_wait_for_it(monkeypatch):
+    monkeypatch.setattr("backend.cameras.playing.GRACE_S", 0.1)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.2, stop.set)
+    async with asyncio.timeout(10):  # the answer takes a minute
+        [figures] = await play([Camera("gate", Pictures(), 20)], Answering(60.0), frames=1, stop=stop)
+
+    assert figures.failed == {"unfinished": 1}
+
+
+async def test_one_that_is_told_to_stop_while_the_cameras_are_painted_paints_no_more():
+    stop, painted = asyncio.Event(), []
+
+    class Painted(Pictures):
+        def prepare(self):
+            painted.append(self)
+            loop.call_soon_threadsafe(stop.set)
+            while not stop.is_set():
+                time.sleep(0.001)
+
+    loop = asyncio.get_running_loop()
+    figures = await play([Camera(name, Painted(), 20) for name in "abc"], Answering(), stop=stop)
+
+    assert len(painted) == 1
+    assert [one.due for one in figures] == [0, 0, 0]
+
+
 async def test_what_is_wrong_with_a_camera_of_ours_is_raised_and_not_swallowed():
     class Broken(Pictures):
         def picture(self, number, at_s):
@@ -212,44 +238,19 @@ async def test_what_is_wrong_with_a_camera_of_ours_is_raised_and_not_swallowed()
     assert source.closed
 
 
-# --- what is shown ----------------------------------------------------------------------------------------
+async def test_a_video_that_is_taken_away_between_two_rounds_is_missed_and_found_again(tmp_path):
+    path, aside = tmp_path / "gate.avi", tmp_path / "aside"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (32, 32))
+    for _ in range(3):
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    writer.release()
+    source = PlayedVideo(path, loop=True)
+    first = [source.picture(number, 0.0) for number in range(3)]
+    path.rename(aside)
 
+    for number in (3, 4):
+        with pytest.raises(NoFootage, match="cannot be read any more"):
+            source.picture(number, 0.0)
+    aside.rename(path)
 
-class Watched:
-    def __init__(self, name, **counts):
-        self.tally = Tally(name, FPS, **counts)
-
-
-def test_the_line_says_what_is_asked_answered_dropped_failed_and_seen():
-    clock = HandClock()
-    gate, yard = Watched("gate", dropped=3), Watched("yard", dropped=4)
-    summary = Summary([gate, yard], clock)
-    assert "0.0 of 10 frames/s" in summary.line()
-    for number in range(20):
-        clock.sleep(0.25)
-        took_s, side = (0.02, "triton") if number % 4 == 0 else (0.01, "legacy")
-        summary.hear(Shown("gate", number, answer([(0, 0, 9, 9)], took_s=took_s, side=side)))
-    yard.tally.count(Failure("busy", 0.0, "full"))
-
-    assert summary.line() == (
-        "2 cameras | 4.0 of 10 frames/s answered | 7 dropped | p50 10 p95 20 ms | Triton 25% | failed: 1 busy | "
-        "sees 1 person"
-    )
-    clock.sleep(RECENT_S + 0.1)
-    assert "0.0 of 10 frames/s" in summary.line()
-    assert summary.line().endswith("sees nothing")
-
-
-def test_the_table_has_a_row_a_camera_and_no_column_for_what_never_happened():
-    tally = Tally("gate", FPS, due=9, sent=5, dropped=4)
-    for outcome in [answer([(0, 0, 9, 9)])] * 3 + [Failure("busy", 0, "full"), Failure("late", 0, "slow")]:
-        tally.count(outcome)
-    followed = Tally("yard", FPS, due=9, no_picture=9, tracks=2)
-
-    assert headers([tally.figures()])[5:] == ["failed", "p50 ms", "p95 ms", "by Triton", "found"]
-    [row] = rows([tally.figures()])
-    assert row == ["gate", "9", "5", "3", "4", "1 busy, 1 late", "10", "10", "0%", "3 person"]
-    both = [tally.figures(), followed.figures()]
-    assert {"no picture", "tracks"} < set(headers(both))
-    assert all(len(row) == len(headers(both)) for row in rows(both))
-    assert Total.of(both).document()["failed"] == {"busy": 1, "late": 1}
+    assert [source.picture(number, 0.0) for number in (5, 6)] == first[2:] + first[:1]

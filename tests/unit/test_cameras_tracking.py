@@ -175,6 +175,21 @@ def test_ids_are_the_same_whatever_size_the_picture_has(size):
     assert set(told) == {"yard-1"}
 
 
+def test_a_box_without_an_area_is_somebody_too():
+    ids = tracked()
+
+    assert {ids(answer([(100, 100, 100, 100)]), number / FPS)[0] for number in range(10)} == {"yard-1"}
+
+
+def test_after_an_hour_without_a_frame_nobody_is_who_was_there_before():
+    """A backend that was away: none of its frames reached the tracker. Ids are never used twice."""
+    ids, there = tracked(), answer([(100, 10, 200, 90)])
+
+    assert [ids(there, at_s) for at_s in (0.0, 1.9, 3600.0, 3600.2, 1e9)] == [
+        ["yard-1"], ["yard-1"], ["yard-2"], ["yard-2"], ["yard-3"],
+    ]  # fmt: skip
+
+
 def test_who_is_gone_is_forgotten():
     tracker = Tracker("yard", FPS)
     for number in range(300):  # somebody else in every frame

@@ -1,10 +1,15 @@
 """Footage of a camera's stream: what is skipped, what of its address is shown."""
 
+import subprocess
+import sys
+
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.footage import open_footage, without_secrets
+from backend.footage import grabbed, open_footage, without_secrets
 from tests.mjpeg_camera import mjpeg_camera
 
 
@@ -15,6 +20,36 @@ def test_a_stream_skips_what_there_is_no_room_for():
 
     assert found == [0, 1]
     assert len(camera.sent) >= 4
+
+
+def test_the_library_that_reads_a_stream_says_nothing_of_it_in_the_middle_of_our_lines():
+    """It speaks when a stream breaks off; and listens to what it is told only before its first."""
+    play = (
+        "import sys; from backend.footage import opened; s = opened(sys.argv[1]); print(s.grab(), flush=True)\n"
+        "while s.grab(): pass"
+    )
+    with mjpeg_camera() as camera, subprocess.Popen(
+        [sys.executable, "-c", play, camera.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as reader:  # fmt: skip
+        assert reader.stdout.readline() == "True\n"
+        camera.plugged_in = False
+        _, said = reader.communicate(timeout=60)
+
+    assert said == ""
+
+
+def test_a_frame_that_makes_no_picture_is_passed_by():
+    class Capture:
+        def retrieve(self):
+            return next(frames)
+
+    def spoilt():
+        yield True, np.zeros((1, 65_501, 3), np.uint8)  # one more than a JPEG may have
+        yield False, None
+        raise cv2.error("no memory")
+
+    frames = spoilt()
+    assert [grabbed(Capture()) for _ in range(3)] == [None] * 3
 
 
 @pytest.mark.parametrize(
@@ -28,6 +63,10 @@ def test_a_stream_skips_what_there_is_no_room_for():
         ("rtsp://10.0.0.7", "rtsp://10.0.0.7"),
         ("rtsp://u:p/w@host/", "rtsp://…"),
         ("rtsp://[", "rtsp://…"),
+        ("rtsp://10.0.0.7/cam;user=me&password=a/secret/", "rtsp://10.0.0.7"),
+        ("rtsp://10.0.0.7//live//", "rtsp://10.0.0.7/live"),
+        ("me:pw@10.0.0.7/live", "…@10.0.0.7/live"),
+        ("recordings/gate", "recordings/gate"),
     ],
 )
 def test_of_a_cameras_address_a_report_shows_the_host_and_a_plain_end(url, shown):
