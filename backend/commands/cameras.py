@@ -177,6 +177,8 @@ def _ended(total: Total) -> tuple[Status, str]:
         return Status.AWAY, "the backend was never reached; `crossfade up` starts it"
     if failed == {"refused"}:
         return Status.REFUSED, "the backend refused every frame"
+    if not total.due:
+        return Status.NOT_DONE, "it was ended before the first frame was due"
     if not total.sent:
         return Status.NOT_DONE, "no camera ever gave a picture"
     return Status.NOT_DONE, "no frame was ever answered"
