@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ai.core.errors import CrossfadeError
-from ai.terminal.ending import ended
+from ai.terminal.interrupting import ended_at_once
 
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
     from backend.commands.words import CommandModule
 
+ABOUT = """Moves live object detection from FastAPI + PyTorch services to NVIDIA Triton, one percent at a time,
+and proves on the way that nothing got worse. This command starts everything here, asks it, steers it and ends it."""
 TRACE = "--trace"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(ended(partial(_run, words), "crossfade", trace=TRACE in words[:1]))
+    with ended_at_once():
+        from ai.terminal.ending import ended  # noqa: PLC0415
+
+    sys.exit(ended(lambda: _run(words), "crossfade", trace=TRACE in words[:1]))
 
 
 def _run(words: list[str]) -> int:
-    """What is imported takes half a second, in which Ctrl-C is to end it as at any other time."""
-    from backend.commands.statuses import Status, status_of  # noqa: PLC0415
-    from backend.commands.words import complain_of  # noqa: PLC0415
-    from backend.settings import read_settings  # noqa: PLC0415
+    with ended_at_once():
+        import argparse  # noqa: PLC0415
 
-    understood = parser()
+        from ai.core.errors import CrossfadeError  # noqa: PLC0415
+        from backend.commands.statuses import Status, status_of  # noqa: PLC0415
+        from backend.commands.words import complain_of  # noqa: PLC0415
+        from backend.settings import read_settings  # noqa: PLC0415
+
+        understood = parser()
     if not words:
         understood.print_help(sys.stderr)
         return Status.WORDS
@@ -42,10 +49,12 @@ def _run(words: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    import argparse  # noqa: PLC0415
+
     from ai.terminal.words import Words  # noqa: PLC0415
     from backend.commands.overview import Overview  # noqa: PLC0415
 
-    parser = Overview(prog="crossfade", description=__doc__)
+    parser = Overview(prog="crossfade", description=ABOUT)
     parser.add_argument(TRACE, action="store_true", help=argparse.SUPPRESS)
     plain: type[argparse.ArgumentParser] = Words
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=plain)

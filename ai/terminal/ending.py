@@ -42,6 +42,8 @@ def in_words(error: Exception) -> str:
 
 def complain(text: str) -> None:
     """Further lines are set off: they may be of others."""
+    if sys.stderr is None:  # `2>&-`: what is meant for it is not for stdout
+        return
     with suppress(OSError):
         print("\n  ".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TextIO
 
-from ai.terminal.printable import printable
+from ai.terminal.printable import printable, spelt_out
 from ai.terminal.stream import is_redrawn, standard_error, width_of
 
 TERMINAL_S, PIPE_S = 0.2, 10.0
@@ -77,8 +77,7 @@ class LiveLine:
         if self._quiet:
             return
         with suppress(OSError, ValueError):  # the work goes on when nobody listens any more
-            encoding = self._stream.encoding or "utf-8"
-            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.write(spelt_out(self._stream, text))
             self._stream.flush()
 
 

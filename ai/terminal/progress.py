@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from ai.terminal.printable import printable
+from ai.terminal.printable import printable, spelt_out
 from ai.terminal.stream import is_redrawn, standard_error
 
 if TYPE_CHECKING:
@@ -202,8 +202,7 @@ def minutes(seconds: float) -> str:
 
 def _write(stream: TextIO, line: str) -> None:
     with suppress(OSError, ValueError):  # the work goes on when nobody listens any more
-        encoding = stream.encoding or "utf-8"
-        stream.write(f"{printable(line)}\n".encode(encoding, "backslashreplace").decode(encoding))
+        stream.write(spelt_out(stream, f"{printable(line)}\n"))
         stream.flush()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 
@@ -40,5 +42,5 @@ def width_of(stream: TextIO) -> int:
 
 
 def standard_error() -> TextIO:
-    """As it is now: who tests replaces it."""
-    return sys.stderr
+    """As it is now: who tests replaces it. Where a program was started without one, what is told goes nowhere."""
+    return sys.stderr or Path(os.devnull).open("w", encoding="utf-8")

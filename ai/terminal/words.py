@@ -6,9 +6,9 @@ import argparse
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
-from ai.terminal.printable import printable
+from ai.terminal.printable import printable, spelt_out
 
 _NOT_UNDERSTOOD = 2  # argparse's own status
 _CLOSE = 0.6  # of the letters; `statsu` is near `status`, `frob` near nothing
@@ -42,6 +42,25 @@ class Words(argparse.ArgumentParser):
             message += like(chosen[1], re.findall(r"'([^']*)'", message[chosen.end() :]))
         self.exit(_NOT_UNDERSTOOD, f"{printable(f'{self.prog}: {message}')} (`{self.prog} --help`)\n")
 
+    def format_help(self) -> str:
+        """Its examples, which stand in from the margin, under a heading."""
+        told, self.epilog = self.epilog, _headed(self.epilog or "")
+        try:
+            return super().format_help()
+        finally:
+            self.epilog = told
+
+    def _print_message(self, message: str, file: TextIO | None = None) -> None:  # type: ignore[override]
+        """Argparse writes to stderr where there is no stdout, and fails where that does not have each letter."""
+        if message and file is not None:
+            super()._print_message(spelt_out(file, message), file)
+
     def _like_an_option(self, left: Sequence[str]) -> str:
         options = [name for name in self._option_string_actions if name.startswith("--")]
         return next((like(word.split("=")[0], options) for word in left if word.startswith("-")), "")
+
+
+def _headed(epilog: str) -> str:
+    lines = epilog.split("\n")
+    first = next((index for index, line in enumerate(lines) if line.startswith(" ")), None)
+    return epilog if first is None else "\n".join([*lines[:first], "examples:", *lines[first:]])

@@ -17,7 +17,8 @@ from ai.core.errors import CrossfadeError
 from ai.engines.quantize import pictures_in
 from ai.engines.weights import WeightsNotFound, WrongWeights
 from ai.terminal.ending import complain, ended
-from ai.terminal.printable import printable
+from ai.terminal.interrupting import let_through
+from ai.terminal.printable import printable, spelt_out
 from ai.terminal.progress import Bars, progress, silent
 from ai.triton import repository
 from ai.triton.building import added, catalogue
@@ -44,11 +45,13 @@ class Voice:
         return silent if self.as_json else progress
 
     def tell(self, text: str) -> None:
-        for line in text.split("\n"):
-            print(printable(line), file=sys.stderr if self.as_json else sys.stdout, flush=True)
+        stream = sys.stderr if self.as_json else sys.stdout
+        if stream is not None:
+            for line in text.split("\n"):
+                print(spelt_out(stream, printable(line)), file=stream, flush=True)
 
     def document(self, document: object) -> None:
-        if self.as_json:
+        if self.as_json and sys.stdout is not None:
             print(json.dumps(document, indent=2))
 
 
@@ -77,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    let_through()  # `crossfade models` put it off until all was imported
     try:
         return _COMMANDS[args.what](args, read_settings(triton_repository=args.repository), Voice(args.json))
     except FAILURES as error:

@@ -53,5 +53,5 @@ def _mark(action: argparse.Action) -> None:
         action.choices = _KNOWN[name]
     elif name in _FOLDERS:
         action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
-    elif getattr(action.type, "__name__", "") == "Path" or action.dest == "source":
+    elif name == "FILE" or getattr(action.type, "__name__", "") == "Path" or action.dest == "source":
         action.complete = shtab.FILE  # type: ignore[attr-defined]

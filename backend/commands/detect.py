@@ -7,18 +7,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai.core.errors import CrossfadeError
+from ai.terminal.interrupting import ended_at_once
 from backend.commands.asking import add_asking, backend_of
-from backend.commands.drawing import Album
 from backend.commands.statuses import Status, status_of, worst_of
 from backend.commands.terminal import colour, table
 from backend.commands.words import Commands, complain_of, tell
 from backend.settings import DETECTORS, Settings
 from backend.sides import SIDES
 from backend.stack.backend_api import BackendApi
+from backend.stack.errors import StackError
 from backend.stack.sample_table import agreement, answered
+
+if TYPE_CHECKING:
+    from backend.commands.drawing import Album
 
 AUTO, BOTH = "auto", "both"
 Answer = Mapping[str, Any]
@@ -51,9 +55,16 @@ def add_words(commands: Commands) -> None:
 
 
 def _detect(args: argparse.Namespace, settings: Settings) -> int:
-    album = Album(args.save_dir, args.images, settings.image_limits) if args.save_dir else None
+    album = _album(args, settings) if args.save_dir else None
     asking = _Asking(backend_of(args, settings), args, album)
     return worst_of([asking.about(image) for image in args.images])
+
+
+def _album(args: argparse.Namespace, settings: Settings) -> Album:
+    """What decodes and draws is imported by who wants it."""
+    with ended_at_once():
+        from backend.commands.drawing import Album  # noqa: PLC0415
+    return Album(args.save_dir, args.images, settings.image_limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,9 @@ class _Asking:
         try:
             encoded = image.read_bytes()
             answers = {side: self._asked(encoded, side) for side in self._sides}
-        except (OSError, CrossfadeError) as error:
+        except OSError as error:
+            return _failed(image, StackError(f"cannot be read: {error.strerror or error}"))
+        except CrossfadeError as error:
             return _failed(image, error)
         saved, status = self._saved(image, encoded, answers)
         if self.args.json:

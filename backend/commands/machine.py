@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import asdict
 
+from ai.terminal.interrupting import put_off
 from ai.triton.building import words as model_words
 from backend import doctor
-from backend.commands.words import Commands, add
+from backend.commands.statuses import Status
+from backend.commands.words import Commands, add, tell, tell_document
 from backend.settings import Settings, read_settings, whole_environment
 from backend.stack.plan import command_of
 
@@ -24,7 +27,7 @@ def add_words(commands: Commands) -> None:
     models.set_defaults(alone=_models)
     examine = add(commands, "doctor", lambda *_: 0, doctor.ABOUT, doctor.EXAMPLES)
     doctor.add_to(examine)
-    examine.set_defaults(alone=doctor.run)  # it reads the settings itself, to say what is wrong with them
+    examine.set_defaults(alone=_doctor)  # it reads the settings itself, to say what is wrong with them
 
 
 def _models(args: argparse.Namespace) -> int:
@@ -32,9 +35,23 @@ def _models(args: argparse.Namespace) -> int:
     words: list[str] = args.words
     after = words[words.index("models") + 1 :]
     trace = ["--trace"] if args.trace else []
+    put_off()
     os.execve(  # noqa: S606 - our own module, the caller's own words
         sys.executable, command_of("ai.triton.models", *trace, *after), whole_environment()
     )
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    """Each finding as soon as it is made: some take seconds."""
+    found = []
+    for finding in doctor.findings(args):
+        found.append(finding)
+        if not args.json:
+            tell(*finding.lines)
+    if args.json:
+        tell_document([asdict(finding) for finding in found])
+    failed = any(finding.level == "FAIL" for finding in found)
+    return Status.NOT_DONE if failed else Status.DONE
 
 
 def _serve(args: argparse.Namespace, settings: Settings) -> int:

@@ -26,6 +26,10 @@ SETTINGS = (
     "docs/configuration.md names them all, and `crossfade doctor` says which is misspelt. Commands that ask a",
     "backend take --url and --key (CROSSFADE_KEY) for another machine's.",
 )
+FOR_SCRIPTS = (
+    "With --json stdout holds JSON and nothing else: one document, or a line for each item of what goes on.",
+    "What went wrong is told in words on stderr, by the status above, and stdout then may hold nothing.",
+)
 _NAME = 12  # columns
 
 
@@ -44,6 +48,7 @@ class Overview(Words):
             yield from (f"  {name:{_NAME}} {self._summary(name)}" for name in names)
         yield from ("", colour("Exit status", "head"))
         yield from (f"  {status:<{_NAME}} {meaning}" for status, meaning in MEANING.items())
+        yield from ("", colour("For scripts", "head"), *(f"  {line}" for line in FOR_SCRIPTS))
         yield from ("", colour("Settings", "head"), *(f"  {line}" for line in SETTINGS), "")
         yield f"{self.prog} COMMAND --help says more, with examples."
         yield f"{self.prog} --trace COMMAND shows where something unexpected went wrong."

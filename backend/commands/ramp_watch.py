@@ -13,6 +13,7 @@ import httpx
 
 from ai.terminal.printable import printable
 from backend.commands.ramp_words import cut, described, ended_badly, is_over, one_line, turn_of
+from backend.commands.statuses import Status
 from backend.commands.words import complain, nobody_listens, say
 from backend.stack.backend_api import Away, BackendApi, NotAnswered
 from backend.stack.errors import StackError
@@ -20,7 +21,6 @@ from backend.stack.errors import StackError
 EVENTS = "/api/rollout/events"
 AGAIN_S = 1.0
 LOST = "connection lost, trying again"
-NOBODY_LISTENS = 141  # as a shell tells the end by a broken pipe
 Table = dict[str, Any]
 Sleep = Callable[[float], None]
 
@@ -36,7 +36,7 @@ def watched(
     try:
         return _watched(api, detector, screen, once, sleep)
     except BrokenPipeError:
-        return NOBODY_LISTENS
+        return Status.NOBODY_LISTENS
 
 
 def _watched(
@@ -51,7 +51,7 @@ def _watched(
         if once or all(is_over(ramp) for ramp in mine.values()):
             return 1 if any(ended_badly(ramp) for ramp in mine.values()) else 0
         if nobody_listens():
-            return NOBODY_LISTENS
+            return Status.NOBODY_LISTENS
     raise AssertionError("what is new has no end")
 
 

@@ -119,7 +119,7 @@ def _change(args: argparse.Namespace, settings: Settings, patch: Patch) -> int:
         before = table(seen)
         body = {**patch(before), "reason": args.reason}
         try:
-            answer = api.ask("PUT", PATH, headers={"If-Match": seen.headers["ETag"]}, json=body)
+            answer = api.ask("PUT", PATH, headers={"If-Match": seen.headers.get("ETag", "")}, json=body)
         except NotAnswered as error:
             if error.status != httpx.codes.PRECONDITION_FAILED or not tries_left:
                 raise

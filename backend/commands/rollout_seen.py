@@ -15,7 +15,7 @@ from backend.commands.terminal import table as table_of
 from backend.commands.words import Commands, tell, tell_document
 from backend.private_files import replace_with
 from backend.settings import Settings
-from backend.stack.backend_api import table
+from backend.stack.backend_api import require_kind, table
 from backend.stack.errors import StackError
 
 PATH = "/api/rollout"
@@ -56,7 +56,9 @@ def add_seen(words: Commands) -> None:
 def _history(args: argparse.Namespace, settings: Settings) -> int:
     api, asked = backend_of(args, settings), _asked(detector=args.detector)
     if args.export is not None:
-        return _export(args, api.lines(f"{PATH}/history", params={**asked, "format": "jsonl"}))
+        return _export(
+            args, api.lines(f"{PATH}/history", "application/x-ndjson", params={**asked, "format": "jsonl"})
+        )
     answer = api.ask("GET", f"{PATH}/history", params={**asked, "limit": args.limit})
     changes = table(answer)["changes"]
     if args.json:
@@ -117,6 +119,7 @@ def _report(args: argparse.Namespace, settings: Settings) -> int:
     api, asked = backend_of(args, settings), _asked(detector=args.detector)
     if args.html is not None:
         page = api.ask("GET", f"{PATH}/report", params={**asked, "format": "html"})
+        require_kind(page, "text/html")
         _replace(args.html, page.content)
         tell(json.dumps({"file": str(args.html)}) if args.json else f"the report: {args.html}")
         return 0

@@ -15,7 +15,7 @@ from ai.terminal.stream import is_redrawn
 from ai.terminal.words import like
 from backend.commands.console import link_of
 from backend.commands.status import rollout_line, rollout_of
-from backend.commands.words import Commands, add, complain, parts, tell, tell_document
+from backend.commands.words import Commands, add, complain, mention, parts, say, tell_document
 from backend.settings import DETECTORS, Settings, read_settings, whole_environment
 from backend.sides import LEGACY, SIDES, TRITON
 from backend.stack import logs, sample_table
@@ -68,7 +68,7 @@ def _up(args: argparse.Namespace, settings: Settings) -> int:
     if args.workers is not None:
         settings = read_settings(workers=args.workers)
     require_local_services(settings)
-    journal, said = Journal(settings.crossfade_var), complain if args.json else tell
+    journal, said = Journal(settings.crossfade_var), complain if args.json else mention
     wanted = _wanted(settings, said)
     start = Start(wanted, journal, whole_environment(), args.wait or settings.start_timeout_s, said)
     with (
@@ -90,7 +90,7 @@ def _up(args: argparse.Namespace, settings: Settings) -> int:
 
 
 @contextmanager
-def _started(start: Start, journal: Journal, stays: bool, tell: Tell = tell) -> Iterator[Sequence[Running]]:
+def _started(start: Start, journal: Journal, stays: bool, tell: Tell) -> Iterator[Sequence[Running]]:
     """What was started ends with the block, unless all went well and it is to stay."""
     running: Sequence[Running] = ()
     try:
@@ -141,7 +141,7 @@ def _document(
 
 def _show_ways(settings: Settings, wanted: Sequence[Part]) -> None:
     api, program = BackendApi.of(settings), Path(sys.argv[0])
-    tell(
+    mention(
         "",
         f"  console     {_console(api)}",
         f"  API docs    {api.url}/docs",
@@ -150,8 +150,8 @@ def _show_ways(settings: Settings, wanted: Sequence[Part]) -> None:
     )
     for part in wanted:
         if part.url != api.url:
-            tell(f"  {part.name:11} {part.url}")
-    tell(
+            mention(f"  {part.name:11} {part.url}")
+    mention(
         f"  logs        {settings.crossfade_var / 'log'}",
         f"  admin key   {'in API_KEYS' if 'admin' in settings.api_keys else key_file(settings)}",
         "",
@@ -161,10 +161,10 @@ def _show_ways(settings: Settings, wanted: Sequence[Part]) -> None:
         f'  roll back   {program} rollout rollback --reason "what you saw"',
     )
     if rollout := rollout_of(settings):
-        tell("", rollout_line(rollout))
+        mention("", rollout_line(rollout))
     if given := first_values(settings):
         values = ", ".join(f"{name}={value}" for name, value in given.items())
-        tell(f"{values} for a first time; the environment or .env can say otherwise")
+        mention(f"{values} for a first time; the environment or .env can say otherwise")
 
 
 def _console(api: BackendApi) -> str:
@@ -174,7 +174,7 @@ def _console(api: BackendApi) -> str:
 
 
 def _down(args: argparse.Namespace, settings: Settings) -> int:
-    journal, said = Journal(settings.crossfade_var), complain if args.json else tell
+    journal, said = Journal(settings.crossfade_var), complain if args.json else mention
     journal.call_off_a_start(said)
     running = journal.known()
     journal.end(running, said)
@@ -191,7 +191,7 @@ def _logs(args: argparse.Namespace, settings: Settings) -> int:
         near = like(unknown[0], known)
         raise StackError(f"no part is called {unknown[0]!r}; there are: {', '.join(known)}{near}")
     chosen = [known[name] for name in args.parts or known]
-    said: Tell = _tell_as_json if args.json else tell
+    said: Tell = _say_as_json if args.json else say
     if args.follow:
         logs.follow(chosen, args.lines, said)
     else:
@@ -199,9 +199,9 @@ def _logs(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _tell_as_json(told: str) -> None:
+def _say_as_json(told: str) -> None:
     part, _, line = told.partition(" | ")
-    tell(json.dumps({"part": part, "line": line}))
+    say(json.dumps({"part": part, "line": line}))
 
 
 def _seconds(text: str) -> float:

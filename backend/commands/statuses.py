@@ -16,6 +16,7 @@ class Status(IntEnum):
     AWAY = 3  # no backend was reached
     REFUSED = 4  # the backend was asked, and said no
     INTERRUPTED = 130  # as a shell tells the end by Ctrl-C
+    NOBODY_LISTENS = 141  # as a shell tells the end by a broken pipe
 
 
 MEANING = {
@@ -24,7 +25,8 @@ MEANING = {
     Status.WORDS: "the words were not understood (compare: it could not be compared)",
     Status.AWAY: "no backend was reached",
     Status.REFUSED: "the backend refused: the key, the state of the rollout, or what was asked",
-    Status.INTERRUPTED: "ended by Ctrl-C",
+    Status.INTERRUPTED: "ended by Ctrl-C, or asked to end",
+    Status.NOBODY_LISTENS: "nobody read on of what has no end",
 }
 
 _REFUSALS = {

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TextIO, TypeAlias
 
+from ai.terminal.printable import spelt_out
 from ai.terminal.stream import has_colours
 from ai.triton.embedded.settings import read_settings as read_embedded
 from backend.commands.terminal import safe_for
@@ -48,13 +49,20 @@ def add_group(commands: Commands, name: str, summary: str, examples: str) -> Com
 
 
 def tell(*lines: str) -> None:
-    """At once; what is started and ended goes on when nobody listens any more."""
+    """At once. That nobody listens any more is no failure; that a disk has no room for it is one."""
+    with suppress(BrokenPipeError):
+        say(*lines)
+
+
+def mention(*lines: str) -> None:
+    """What is started and ended goes on whatever becomes of the words."""
     with suppress(OSError):
         say(*lines)
 
 
 def say(*lines: str, codes: str = "") -> None:
-    """As `tell`, and OSError when nobody listens any more. `codes` are for the terminal, and go out as they are."""
+    """As `tell`, and BrokenPipeError when nobody listens any more. `codes` are for the terminal, and stay as they
+    are."""
     _write(sys.stdout, codes, lines)
 
 
@@ -84,15 +92,17 @@ def nobody_listens() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
-def _write(stream: TextIO, codes: str, lines: tuple[str, ...]) -> None:
-    """What the terminal's letters cannot show is spelt out."""
+def _write(stream: TextIO | None, codes: str, lines: tuple[str, ...]) -> None:
+    """What the terminal's letters cannot show is spelt out. Where the command was started without a stream, nobody
+    listens."""
+    if stream is None:
+        raise BrokenPipeError
     coloured = has_colours(stream)
     text = codes + "".join(f"{safe_for(coloured, line)}\n" for line in lines)
-    encoding = stream.encoding or "utf-8"
     try:
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.write(spelt_out(stream, text))
         stream.flush()
-    except BrokenPipeError:
+    except OSError:
         _mute(stream)
         raise
 

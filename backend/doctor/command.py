@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 
 from ai.core.errors import BadSetting, CrossfadeError
+from ai.terminal.interrupting import ended_at_once
 from ai.terminal.words import Words
 from ai.triton.embedded.settings import read_settings as read_embedded
 from backend.doctor.finding import Finding, Patient
-from backend.doctor.machine import clock, disk, gpu, memory, ports, python, shared_memory
+from backend.doctor.machine import clock, disk, gpu, host, memory, ports, python, shared_memory
 from backend.doctor.packages import packages, torch_build
-from backend.doctor.parts import embedded_triton, key, models, store
+from backend.doctor.parts import embedded_triton, key, models
+from backend.doctor.store import store
 from backend.doctor.variables import variables
 from backend.settings import DETECTORS, ENV_FILE, read_settings
-from backend.stack.foreign_triton import examined
 from backend.stack.plan import parts_of
 
 ABOUT = "what keeps this machine from running it, and how to mend it"
@@ -26,20 +25,8 @@ EXAMPLES = """  crossfade doctor
 Exit status 0: nothing fails, whatever it warns of; 1: something does."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    return run(parser().parse_args(arguments))
-
-
-def run(args: argparse.Namespace) -> int:
-    """Exit status 1 if something fails."""
-    found = []
-    for finding in foreign_triton(args) if args.triton is not None else examine():
-        found.append(finding)
-        if not args.json:
-            print(finding.line, flush=True)
-    if args.json:
-        print(json.dumps([asdict(finding) for finding in found], indent=2))
-    return 1 if any(finding.level == "FAIL" for finding in found) else 0
+def findings(args: argparse.Namespace) -> Iterator[Finding]:
+    return foreign_triton(args) if args.triton is not None else examine()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,6 +67,8 @@ def examine() -> Iterator[Finding]:
 
 
 def foreign_triton(args: argparse.Namespace) -> Iterator[Finding]:
+    with ended_at_once():
+        from backend.stack.foreign_triton import examined  # noqa: PLC0415 - gRPC, for this question alone
     models = args.model or [f"{detector}_jpeg" for detector in DETECTORS]
     for seen in examined(args.triton, args.protocol, models):
         mend = None if seen.well else "docs/operations.md says what our client needs of a Triton"
@@ -87,6 +76,6 @@ def foreign_triton(args: argparse.Namespace) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
-    variables, ports, packages, embedded_triton, models, torch_build, gpu, disk, memory, shared_memory, clock, store,
-    key,
+    variables, ports, host, packages, embedded_triton, models, torch_build, gpu, disk, memory, shared_memory, clock,
+    store, key,
 )  # fmt: skip

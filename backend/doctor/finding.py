@@ -23,10 +23,10 @@ class Finding:
     mend: str | None = None
 
     @property
-    def line(self) -> str:
+    def lines(self) -> tuple[str, ...]:
         level = colour(f"{self.level:8}", _KINDS[self.level])
-        mend = f"\n{'':21}→ {printable(self.mend)}" if self.mend else ""
-        return f"{level}{printable(f'{self.about:12} {self.words}')}{mend}"
+        first = f"{level}{printable(f'{self.about:12} {self.words}')}"
+        return (first, f"{'':21}→ {printable(self.mend)}") if self.mend else (first,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from ai.triton.embedded import record
 from backend.doctor.finding import Finding, Level, Patient
-from backend.settings import Settings
+from backend.settings import ENV_FILE, Settings
 from backend.stack import health
 from backend.stack.journal import Journal
 from backend.stack.plan import parts_of
@@ -44,9 +46,35 @@ def python() -> Finding:
 
 
 def ports(patient: Patient) -> Iterator[Finding]:
+    """Each that a part listens on; the second that wants the same one finds it taken by the first."""
+    wanted: dict[int, str] = {}
     for part in parts_of(patient.settings, patient.embedded):
         for variable, port in part.ports.items():
-            yield _port(patient.settings, part.name, variable, port)
+            if other := wanted.get(port):
+                yield Finding(f"port {port}", "FAIL", f"{other} and {variable} both say it",
+                              f"export {variable}={_free_port()}, or that in {ENV_FILE.absolute()}")  # fmt: skip
+            else:
+                yield _port(patient.settings, part.name, variable, port)
+            wanted.setdefault(port, variable)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def host(patient: Patient) -> Iterator[Finding]:
+    """Where the backend listens: an address of this machine's."""
+    name = patient.settings.host
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except OSError as error:
+        yield Finding("host", "FAIL", f"HOST={name} is no address of this machine: {error.strerror or error}",
+                      "export HOST=127.0.0.1, or 0.0.0.0 for every address; ip -brief address shows this machine's"
+                      )  # fmt: skip
 
 
 def _port(settings: Settings, name: str, variable: str, port: int) -> Finding:
@@ -103,6 +131,10 @@ def cards() -> list[str]:
 def disk(patient: Patient) -> Iterator[Finding]:
     var = patient.settings.crossfade_var.absolute()
     there = next(folder for folder in (var, *var.parents) if folder.exists())
+    if not there.is_dir():
+        yield Finding("disk", "FAIL", f"{there} is a file, and a folder is needed there",
+                      f"mv {shlex.quote(str(there))} {shlex.quote(str(there))}.was")  # fmt: skip
+        return
     if not os.access(there, os.W_OK | os.X_OK):
         yield Finding("disk", "FAIL", f"{there} cannot be written",
                       f"sudo chown -R {os.getuid()} {there}, or set CROSSFADE_VAR to a folder of yours")  # fmt: skip
@@ -110,7 +142,8 @@ def disk(patient: Patient) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     level: Level = "FAIL" if free < _NO_DISK_BYTES else "warning" if free < _LOW_DISK_BYTES else "OK"
     yield Finding("disk", level, f"{free / _MIB:,.0f} MiB free for {var}",
-                  None if level == "OK" else f"du -sh {var}/* shows what to remove; or set CROSSFADE_VAR")  # fmt: skip
+                  None if level == "OK" else f"du -sh {there}/* shows what to remove; or set CROSSFADE_VAR"
+                  )  # fmt: skip
 
 
 def shared_memory(patient: Patient) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What our parts stand on: the embedded Triton's wheel, the detectors' weights, and the store."""
+"""What our parts stand on: the embedded Triton's wheel, the detectors' weights, and the admin's key."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ai.core.errors import CrossfadeError
 from ai.triton.embedded import wheel
 from backend.doctor.finding import Finding, Patient
-from backend.rollout.stores.opening import REDIS, open_store, store_name
 from backend.stack.backend_api import key_file
 from backend.stack.plan import TRITON, command_of, why_no_triton
 
@@ -104,51 +101,6 @@ def _model(one: dict[str, Any], runs_triton: bool) -> Iterator[Finding]:
         )
 
 
-def store(patient: Patient) -> Iterator[Finding]:
-    url = patient.settings.store_url
-    if url.startswith(REDIS):
-        yield from _redis(url)
-        return
-    file = Path(url.removeprefix("sqlite:///"))
-    if url == "memory:" or not file.exists():
-        words = (
-            "in memory: one worker, forgotten at its end"
-            if url == "memory:"
-            else f"{file} is made at the first start"
-        )
-        yield Finding("store", "OK", words)
-        return
-    opened = open_store(url)
-    try:
-        change = opened.read().change
-        yield Finding(
-            "store", "OK", f"{file}, " + (f"flags at version {change.version}" if change else "no flags yet")
-        )
-    except CrossfadeError as error:
-        yield Finding(
-            "store",
-            "FAIL",
-            str(error),
-            f"ls -l {file} shows who may read it; crossfade down, mv {file} {file}.broken and crossfade up "
-            "fill a new one from the history beside it",
-        )
-    finally:
-        opened.close()
-
-
-def _redis(url: str) -> Iterator[Finding]:
-    try:
-        opened = open_store(url)
-        change = opened.read().change
-        opened.close()
-        about = f"flags at version {change.version}" if change else "no flags yet"
-        yield Finding("store", "OK", f"{store_name(url)}, {about}")
-    except CrossfadeError as error:
-        host, _, port = (urlsplit(url).netloc.rpartition("@")[2] or "localhost").partition(":")
-        yield Finding("store", "FAIL", str(error),
-                      f"redis-cli -h {host} -p {port or 6379} ping says whether it runs")  # fmt: skip
-
-
 def key(patient: Patient) -> Iterator[Finding]:
     """The admin's, which the backend made for this user alone."""
     file = key_file(patient.settings)
@@ -156,13 +108,18 @@ def key(patient: Patient) -> Iterator[Finding]:
         about = file.stat()
     except OSError:
         return  # made at the first start, or a key is configured
-    if about.st_mode & _OTHERS:
+    name = shlex.quote(str(file))
+    if not stat.S_ISREG(about.st_mode) or not about.st_size:
+        what = "is empty" if stat.S_ISREG(about.st_mode) else "is no file"
+        yield Finding("admin key", "FAIL", f"{file} {what}, so nobody has the admin's key",
+                      f"crossfade down && mv {name} {name}.was; crossfade up makes another")  # fmt: skip
+    elif about.st_mode & _OTHERS:
         words = (
             f"{file} can be read or written by others ({stat.filemode(about.st_mode)}): it is the admin's key"
         )
-        yield Finding("admin key", "FAIL", words, f"chmod 600 {shlex.quote(str(file))}")
+        yield Finding("admin key", "FAIL", words, f"chmod 600 {name}")
     elif not os.access(file, os.R_OK):
         words = f"{file} cannot be read by this user, so no command may change anything"
-        yield Finding("admin key", "FAIL", words, f"sudo chown {os.getuid()} {shlex.quote(str(file))}")
+        yield Finding("admin key", "FAIL", words, f"sudo chown {os.getuid()} {name}")
     else:
         yield Finding("admin key", "OK", f"{file}, for this user alone")

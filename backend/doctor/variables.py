@@ -47,7 +47,8 @@ def _finding(name: str, near: str, *, in_file: bool) -> Finding:
     where, quoted = (ENV_FILE, shlex.quote(name)) if in_file else ("the environment", name)
     mend = f"unset {name}; export {near}=…"
     if in_file:
-        mend = f"sed -i {shlex.quote(f's/^{name}=/{near}=/')} {shlex.quote(str(ENV_FILE.absolute()))}"
+        line = rf"s/^(\s*(export\s+)?){name}(\s*=)/\1{near}\3/"
+        mend = f"sed -Ei {shlex.quote(line)} {shlex.quote(str(ENV_FILE.absolute()))}"
     return Finding(".env" if in_file else "variable", "warning",
                    f"{quoted} in {where} is no setting and does nothing; did you mean {near}?", mend)  # fmt: skip
 

@@ -63,8 +63,8 @@ class BackendApi:
             return answer
         raise NotAnswered(answer.status_code, reason_of(answer))
 
-    def lines(self, path: str, silence_s: float = _TIMEOUT_S, **what: Any) -> Iterator[str]:
-        """Of an answer that may be too long to be held, or have no end."""
+    def lines(self, path: str, kind: str, silence_s: float = _TIMEOUT_S, **what: Any) -> Iterator[str]:
+        """Of an answer of this media type, which may be too long to be held, or have no end."""
         with (
             self._reached(),
             client(silence_s) as http,
@@ -73,20 +73,27 @@ class BackendApi:
             if answer.status_code >= httpx.codes.BAD_REQUEST:
                 answer.read()
                 raise NotAnswered(answer.status_code, reason_of(answer))
+            require_kind(answer, kind)
             yield from answer.iter_lines()
 
     def events(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Server-sent events, each a JSON table; Away when the line is lost, an end where the server ends it."""
         name, data = "message", ""
-        for line in self.lines(path, _SILENCE_S):
+        for line in self.lines(path, "text/event-stream", _SILENCE_S):
             word, _, value = line.partition(": ")
             if word == "event":
                 name = value
             elif word == "data":
                 data = value
             elif not line and data:
-                yield name, json.loads(data)
+                yield name, self._event(data)
                 name, data = "message", ""
+
+    def _event(self, data: str) -> Table:
+        try:
+            return _table(data)
+        except ValueError:
+            raise StackError(f"{self.url} tells no JSON table; is it a Crossfade backend?") from None
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -122,14 +129,37 @@ def media_type(picture: bytes) -> str:
         return "application/octet-stream"
 
 
+class Table(dict[str, Any]):
+    """A table of the backend's, also inside another one; what it lacks is told in words, and is no fault of ours."""
+
+    def __missing__(self, name: str) -> Any:
+        raise StackError(f"the backend's answer has no {name!r}; is it a Crossfade backend of this version?")
+
+
 def table(answer: httpx.Response) -> dict[str, Any]:
     try:
-        told = answer.json()
+        return _table(answer.text)
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
-        raise StackError(f"{answer.url} answers no JSON table; is it a Crossfade backend?")
+        raise StackError(f"{answer.url} answers no JSON table; is it a Crossfade backend?") from None
+
+
+def _table(text: str) -> Table:
+    """ValueError for whatever else it is; NaN is no JSON, and would be none when we tell it."""
+    told = json.loads(text, object_pairs_hook=Table, parse_constant=_no_number)
+    if not isinstance(told, Table):
+        raise ValueError
     return told
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(word)
+
+
+def require_kind(answer: httpx.Response, kind: str) -> None:
+    """StackError where it is of another media type: somebody else answers there."""
+    told = answer.headers.get("content-type", "nothing").partition(";")[0]
+    if told != kind:
+        raise StackError(f"{answer.url} answers {told}, not {kind}; is it a Crossfade backend?")
 
 
 def reason_of(answer: httpx.Response) -> str:

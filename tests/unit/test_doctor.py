@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from ai.triton.embedded.settings import read_settings as read_embedded
-from backend import doctor
+from backend import cli
 from backend.doctor import command
 from backend.doctor.command import examine
 from backend.doctor.finding import Patient
 from backend.doctor.machine import disk, ports, python
-from backend.doctor.parts import embedded_triton, models, store
+from backend.doctor.parts import embedded_triton, models
+from backend.doctor.store import store
 from backend.settings import read_settings
 from tests.services import free_port
 
@@ -37,6 +38,13 @@ def patient(monkeypatch, tmp_path):
         return Patient(read_settings(), read_embedded())
 
     return examined
+
+
+def ended(*words: str) -> int:
+    """How `crossfade doctor` ends."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(["doctor", *words])
+    return int(end.value.code)
 
 
 def only(findings):
@@ -112,7 +120,7 @@ def test_weights_that_cannot_be_looked_at_are_a_finding_and_not_an_end(patient, 
 
 
 def test_an_address_that_is_empty_is_a_triton_that_does_not_answer_and_no_look_at_this_machine(capsys):
-    assert doctor.main(["--triton", "", "--json"]) == 1
+    assert ended("--triton", "", "--json") == 1
     assert [one["about"] for one in json.loads(capsys.readouterr().out)] == ["client", "server"]
 
 
@@ -146,8 +154,8 @@ def test_looking_at_a_store_that_is_not_there_makes_none(patient, tmp_path):
 def test_it_ends_with_1_where_something_fails_and_tells_it_as_json(patient, monkeypatch, capsys):
     monkeypatch.setattr(command, "CHECKS", (disk,))
     patient()
-    assert doctor.main(["--json"]) == 0
+    assert ended("--json") == 0
     assert {one["level"] for one in json.loads(capsys.readouterr().out)} == {"OK"}
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 0}))
-    assert doctor.main([]) == 1
+    assert ended() == 1
     assert "FAIL    disk" in capsys.readouterr().out

@@ -12,7 +12,8 @@ from backend.doctor import command, machine, packages
 from backend.doctor.finding import Finding, Patient
 from backend.doctor.machine import clock, free_memory_bytes, memory
 from backend.doctor.packages import others, pinned, torch_build
-from backend.doctor.parts import key, store
+from backend.doctor.parts import key
+from backend.doctor.store import store
 from backend.doctor.variables import misspelt, variables
 from backend.settings import read_settings
 from tests.services import free_port
@@ -49,7 +50,7 @@ class TestVariables:
         monkeypatch.setenv("API_KEYES", "ops:admin:secret")
         finding = only(variables(patient))
         assert "did you mean API_KEYS?" in finding.words
-        assert "secret" not in finding.line
+        assert "secret" not in str(finding.lines)
 
     def test_a_service_s_own_variables_are_asked_of_the_service(self, patient, monkeypatch):
         monkeypatch.setenv("YOLO26_DECODE_THREADS", "4")
@@ -67,7 +68,7 @@ class TestKey:
         file.write_text("secret")
         file.chmod(0o644)
         finding = only(key(patient))
-        assert (finding.level, "secret" in finding.line) == ("FAIL", False)
+        assert (finding.level, "secret" in str(finding.lines)) == ("FAIL", False)
         subprocess.run(finding.mend, shell=True, check=True)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert only(key(patient)).level == "OK"
@@ -147,4 +148,4 @@ def test_a_store_that_is_away_is_told_without_its_password(monkeypatch, tmp_path
     finding = only(store(Patient(read_settings(), read_embedded())))
     assert finding.level == "FAIL"
     assert f"redis-cli -h 127.0.0.1 -p {port} ping" in finding.mend
-    assert "secret" not in finding.line
+    assert "secret" not in str(finding.lines)

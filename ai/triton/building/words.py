@@ -18,8 +18,7 @@ PRECISIONS = ("f32", "bf16", "int8")
 SCENES_ON_CPU, SCENES_ON_GPU = 64, 400
 
 ABOUT = "build, list, add and compare what a Triton serves"
-EXAMPLES = """examples:
-  crossfade models build                                both detectors, for this CPU
+EXAMPLES = """  crossfade models build                                both detectors, for this CPU
   crossfade models parity                               does Triton see what legacy sees?
   crossfade models add yard.pt                          a detector of your own: brought, built, compared
   crossfade models list"""
@@ -45,7 +44,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 def _added(commands: Commands, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
     return commands.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=f"examples:\n{examples}"
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=examples
     )
 
 
