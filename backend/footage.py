@@ -176,7 +176,10 @@ def opened(target: str, options: list[int] | None = None) -> cv2.VideoCapture | 
         capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, options or [])
     except cv2.error:
         return None
-    return capture if capture.isOpened() else None
+    if not capture.isOpened():
+        return None
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # telephones film as they are held, and note how
+    return capture
 
 
 def _hush() -> None:

@@ -1,11 +1,13 @@
 """Footage of a camera's stream: what is skipped, what of its address is shown."""
 
+import struct
 import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +38,31 @@ def test_the_library_that_reads_a_stream_says_nothing_of_it_in_the_middle_of_our
         _, said = reader.communicate(timeout=60)
 
     assert said == ""
+
+
+def test_a_film_that_was_taken_with_the_telephone_on_its_side_is_shown_upright(tmp_path):
+    path = tmp_path / "walk.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 32))
+    writer.write(np.zeros((32, 64, 3), np.uint8))
+    writer.release()
+    lying, turned = (
+        struct.pack(">9i", *matrix)  # of the track's header: ISO/IEC 14496-12, 8.3.2
+        for matrix in (
+            (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30),
+            (0, 1 << 16, 0, -1 << 16, 0, 0, 32 << 16, 0, 1 << 30),
+        )
+    )
+    film = path.read_bytes()
+    header = film.index(b"tkhd")
+
+    assert shape(path) == (32, 64, 3)
+    path.write_bytes(film[:header] + film[header:].replace(lying, turned, 1))
+    assert shape(path) == (64, 32, 3)
+
+
+def shape(path):
+    [frame] = open_footage(str(path), 1).frames(lambda: True)
+    return simplejpeg.decode_jpeg(frame.image).shape
 
 
 def test_a_frame_that_makes_no_picture_is_passed_by():
