@@ -13,8 +13,6 @@ FPS = 5.0
 class Pictures:
     """A source that says how many of its pictures were taken; `count` of them, or without end."""
 
-    name = "pictures"
-
     def __init__(self, count=10**9, missing=()):
         self.taken, self.closed, self._count, self._missing = [], False, count, missing
 

@@ -109,7 +109,7 @@ def _opened(source: str, wanted: Wanted, tell: TellOf) -> Iterator[tuple[str, Ma
     if path.is_dir():
         yield from _folders(path, wanted.loop)
     elif path.suffix.lower() in PICTURES:
-        yield path.stem, lambda _: PlayedFolder(path, [path], wanted.loop)
+        yield path.stem, lambda _: PlayedFolder([path], wanted.loop)
     else:
         yield path.stem, lambda _: PlayedVideo(path, wanted.loop)
 
@@ -120,11 +120,11 @@ def _folders(folder: Path, loop: bool) -> Iterator[tuple[str, Make]]:
     if not pictures:
         raise CannotPlay(f"{folder} holds no JPEG, PNG or WebP pictures, nor do the folders in it")
     for place, paths in groupby(pictures, key=lambda path: path.parent):
-        yield place.resolve().name, _folder(place, list(paths), loop)
+        yield place.resolve().name, _folder(list(paths), loop)
 
 
-def _folder(place: Path, pictures: list[Path], loop: bool) -> Make:
-    return lambda _: PlayedFolder(place, pictures, loop)
+def _folder(pictures: list[Path], loop: bool) -> Make:
+    return lambda _: PlayedFolder(pictures, loop)
 
 
 def _without_twins(found: Sequence[tuple[str, Make]]) -> list[tuple[str, Make]]:

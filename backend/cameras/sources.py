@@ -14,8 +14,6 @@ from backend.footage import NoFootage, grabbed, opened, read
 
 
 class Source(Protocol):
-    name: str  # for people: without passwords
-
     def prepare(self) -> None:
         """Before the first frame falls due; in a thread."""
 
@@ -32,7 +30,6 @@ class Drawn:
     """A live camera of ours; one that is `ahead_s` sees what another of the same scene will see then."""
 
     def __init__(self, scene: LiveScene, ahead_s: float) -> None:
-        self.name = "drawn"
         self._scene, self._ahead_s = scene, ahead_s
 
     def prepare(self) -> None:
@@ -46,8 +43,7 @@ class Drawn:
 
 
 class PlayedFolder:
-    def __init__(self, folder: Path, pictures: list[Path], loop: bool) -> None:
-        self.name = str(folder)
+    def __init__(self, pictures: list[Path], loop: bool) -> None:
         self._pictures, self._loop = pictures, loop
 
     def prepare(self) -> None:
@@ -67,7 +63,6 @@ class PlayedVideo:
     """Its frames one after the other, each one a frame of the camera, whatever rate it was taken at."""
 
     def __init__(self, path: Path, loop: bool) -> None:
-        self.name = str(path)
         self._path, self._loop = path, loop
         capture = opened(str(path))
         if capture is None:

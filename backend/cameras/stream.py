@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Condition, Event, Thread
 
-from backend.footage import STREAM_PATIENCE_S, NoFootage, open_footage, without_secrets
+from backend.footage import STREAM_PATIENCE_S, NoFootage, open_footage
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 LONGEST_READ_S = 2 * STREAM_PATIENCE_S  # a stream that opens late, and then says nothing
@@ -26,7 +26,6 @@ class _Closing(Exception):
 class LiveStream:
     def __init__(self, url: str, fps: float, tell: Tell) -> None:
         """`tell` hears of each loss and each return, from the thread that reads."""
-        self.name = without_secrets(url)
         self._url, self._tell = url, tell
         self._patience_s = min(1 / fps, LONGEST_LOOK_S)
         self._changed = Condition()
@@ -34,7 +33,7 @@ class LiveStream:
         self._latest: bytes | None = None
         self._closing = Event()
         self._lives: bool | None = None  # None: it was not opened yet
-        self._thread = Thread(target=self._read, name=f"stream {self.name}", daemon=True)
+        self._thread = Thread(target=self._read, name="stream", daemon=True)
 
     def prepare(self) -> None:
         """Opening may take seconds, or never end: frames fall due meanwhile, as they do when it is lost."""

@@ -19,12 +19,13 @@ from starlette.routing import Route
 from backend import cli
 from backend.cameras.answers import Answer
 from backend.cameras.asking import HttpBackend
-from backend.cameras.opening import drawn_cameras
+from backend.cameras.opening import Camera, Wanted, open_cameras
 from backend.cameras.player import play
 from backend.cameras.playing import Shown
 from backend.stack.backend_api import BackendApi
 from tests import pictures
 from tests.backends import Backend, running_backend
+from tests.camera_parts import Pictures
 from tests.http_servers import serving_app, until
 from tests.legacy_process import legacy_process
 
@@ -155,15 +156,16 @@ def test_ctrl_c_ends_it_with_the_table_of_what_there_was(backend, door, tmp_path
 # --- a backend that dies and comes back -------------------------------------------------------------------
 
 
-async def test_cameras_outlive_their_backend_and_count_what_it_missed(backend):
+async def test_cameras_outlive_their_backend_and_count_what_it_missed(backend, door):
     heard: list[Shown] = []
     stop = asyncio.Event()
+    cameras = open_cameras(Wanted(sources=(str(door[1]),), fps=10, loop=True), lambda *_: None)
 
     def kinds():
         return ["well" if isinstance(one.outcome, Answer) else one.outcome.kind for one in heard]
 
     async with HttpBackend(BackendApi(backend.url, None)) as asked:
-        playing = asyncio.create_task(play(drawn_cameras(1, 10), asked, hear=heard.append, stop=stop))
+        playing = asyncio.create_task(play(cameras, asked, hear=heard.append, stop=stop))
         await until(lambda: kinds().count("well") >= 4, "nobody ever answered")
         backend.kill()
         await until(lambda: "away" in kinds(), "nobody noticed")
@@ -206,9 +208,13 @@ async def slow_backend(took_s):
 
 async def test_nothing_waits_in_memory_however_slow_the_backend_is():
     """Against a fast one: no more requests at once, no more memory, only fewer frames."""
-    told, cameras = {}, drawn_cameras(2, fps=25)
-    for camera in cameras:
-        camera.source.prepare()
+
+    class Heavy(Pictures):
+        def picture(self, number, at_s):
+            return bytes(a_picture)
+
+    told, a_picture = {}, 80_000  # bytes; a queue would hold some twenty of each camera
+    cameras = [Camera(name, Heavy(), 25) for name in ("gate", "yard")]
     for name, took_s in (("fast", 0.0), ("slow", 0.25)):
         async with slow_backend(took_s) as (backend, most):
             tracemalloc.start()
@@ -222,7 +228,6 @@ async def test_nothing_waits_in_memory_however_slow_the_backend_is():
             assert one.dropped == one.due - one.sent
 
     (fast, fast_bytes), (slow, slow_bytes) = told["fast"], told["slow"]
-    a_picture = 80_000  # bytes, at least; a queue would hold some twenty of each camera
     assert sum(one.dropped for one in slow) > 30
     assert sum(one.sent for one in slow) < sum(one.sent for one in fast)
     assert slow_bytes < fast_bytes + 5 * a_picture
