@@ -13,6 +13,7 @@ from backend.footage import STREAM_PATIENCE_S, NoFootage, open_footage
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 LONGEST_READ_S = 2 * STREAM_PATIENCE_S  # a stream that opens late, and then says nothing
+SOON_S = 1.0  # a stream that has not ended by then has stalled
 LONGEST_LOOK_S = 2.0  # for the next frame, however seldom one is wanted
 WITHOUT_END = 10**12
 
@@ -55,6 +56,9 @@ class LiveStream:
         with self._changed:
             self._changed.notify_all()
         if self._thread.ident is not None:
+            self._thread.join(SOON_S)
+        if self._thread.is_alive():
+            self._tell(f"says nothing; it is let go of within {LONGEST_READ_S:g} s")
             self._thread.join(LONGEST_READ_S)
 
     def _read(self) -> None:

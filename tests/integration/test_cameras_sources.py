@@ -20,16 +20,12 @@ PICTURE_NUMBERS = 64  # what `mjpeg_camera.number_of` counts to
 # --- streams ----------------------------------------------------------------------------------------------
 
 
-def taken_by(heard, pictures):
-    """A backend's double, that keeps the pictures it was sent."""
+class Answering:
+    """A backend's double."""
 
-    class Keeping:
-        async def detect(self, picture, camera):
-            pictures.append(picture)
-            await asyncio.sleep(0.15)
-            return Answer(0.15, 64, 64, [], {"backend": "legacy"})
-
-    return Keeping()
+    async def detect(self, picture, camera):
+        await asyncio.sleep(0.15)
+        return Answer(0.15, 64, 64, [], {"backend": "legacy"})
 
 
 @pytest.mark.parametrize("camera_of", [mjpeg_camera, rtsp_camera], ids=["http", "rtsp"])
@@ -69,7 +65,7 @@ async def test_a_stream_that_is_lost_is_said_and_opened_again_and_the_other_came
     with mjpeg_camera() as lost, mjpeg_camera() as well:
         sources = (f"gate={lost.url}", f"yard={well.url}")
         cameras = open_cameras(Wanted(sources=sources, fps=20), tell)
-        playing = asyncio.create_task(play(cameras, taken_by(heard, []), hear=heard.append, stop=stop))
+        playing = asyncio.create_task(play(cameras, Answering(), hear=heard.append, stop=stop))
         await until(lambda: shown("gate") >= 2, "no picture ever came")
         lost.plugged_in = False
         await until(lambda: any("lost" in one for one in words()), "nobody noticed")
@@ -84,6 +80,21 @@ async def test_a_stream_that_is_lost_is_said_and_opened_again_and_the_other_came
     assert of_gate.no_picture > 0
     assert of_gate.failed == of_yard.failed == {}
     assert of_gate.due == of_gate.sent + of_gate.dropped + of_gate.no_picture
+
+
+async def test_that_the_end_waits_for_a_stream_that_has_stalled_is_said(monkeypatch):
+    """OpenCV cannot be interrupted. Control: of one that runs nothing is said."""
+    monkeypatch.setattr("backend.cameras.stream.SOON_S", 0.3)
+    for period_s, said in ((0.02, []), (0.9, ["says nothing; it is let go of within 20 s"])):
+        told, stop = [], asyncio.Event()
+        with mjpeg_camera(period_s) as camera:
+            wanted = Wanted(sources=(camera.url,), fps=20)
+            cameras = open_cameras(wanted, lambda _, words, told=told: told.append(words))
+            playing = asyncio.create_task(play(cameras, Answering(), stop=stop))
+            await until(lambda camera=camera: len(camera.sent) >= 2, "it was never opened")
+            stop.set()
+            await playing
+        assert told == said
 
 
 # --- recordings -------------------------------------------------------------------------------------------
