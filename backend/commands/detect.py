@@ -37,7 +37,7 @@ def add_words(commands: Commands) -> None:
         "  crossfade detect *.jpg --json | jq .detections                   one line a picture\n"
         "A forced side and both need an admin's key. Exit status 4 where the backend refuses, 3 where there is none.",
     )  # fmt: skip
-    detect.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    detect.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG, PNG or WebP")
     detect.add_argument(
         "--backend", choices=(AUTO, *SIDES, BOTH), default=AUTO, help="auto: as the rollout decides"
     )

@@ -52,7 +52,9 @@ def add_words(commands: Commands) -> None:
         words.choices[asking].add_argument("--reason", default="", help="for the history")
     for each in words.choices.values():
         each.add_argument("--detector", help="this one only (default: every one)")
-        each.add_argument("--json", action="store_true", help="as the API tells it")
+        each.add_argument(
+            "--json", action="store_true", help='{"ramps": …} by detector; of `watch` a line at each change'
+        )
 
 
 def _order(words: Commands, action: str, summary: str, reason: str) -> None:

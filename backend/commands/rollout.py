@@ -35,7 +35,7 @@ def add_words(commands: Commands) -> None:
     )  # fmt: skip
     show = add_asking(words, "show", _show, "the state that all workers obey",
                 "  crossfade rollout show --json | jq .effective")  # fmt: skip
-    show.add_argument("--json", action="store_true", help="as the API tells it")
+    show.add_argument("--json", action="store_true", help=f"the state, as GET {PATH} tells it")
     change = add_asking(words, "set", _set, "change shares; what is not named stays",
                   "  crossfade rollout set --fraction 0.25 --reason 'a quiet week'\n"
                   "  crossfade rollout set --fraction 0.5 --detector yolo26\n"
@@ -63,7 +63,9 @@ def add_words(commands: Commands) -> None:
     add_seen(words)
     for asking in (change, words.choices["enable"], words.choices["disable"], words.choices["rollback"]):
         asking.add_argument("--reason", default="", help="for the history")
-        asking.add_argument("--json", action="store_true", help="as the API tells it")
+        asking.add_argument(
+            "--json", action="store_true", help="the new state, and `pending`: workers that do not obey yet"
+        )
 
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:

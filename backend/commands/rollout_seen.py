@@ -45,9 +45,13 @@ def add_seen(words: Commands) -> None:
     samples.add_argument("-n", dest="limit", type=int, default=SHOWN_SAMPLES, help="the last so many (20)")
     samples.add_argument("--delete", action="store_true", help="remove for good: those of --camera, or --all")
     samples.add_argument("--all", action="store_true", help="with --delete: of every camera")
-    for asking in (history, report, samples):
+    for asking, what in (
+        (history, "a list of changes, newest first"),
+        (report, "verdict, criteria and figures as a table"),
+        (samples, "a list of pairs; with --delete how many were removed"),
+    ):
         asking.add_argument("--detector", help="what concerns this one only")
-        asking.add_argument("--json", action="store_true", help="as the API tells it")
+        asking.add_argument("--json", action="store_true", help=what)
 
 
 # --- the history ------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def add_words(commands: Commands) -> None:
     keep = add(what, "backup", _backup, "write all of it into a file: flags, history, evidence, pictures",
                "The file is for this user only: it holds the pictures of pairs that differ.\n"
                "  crossfade store backup crossfade-$(date +%F).jsonl")  # fmt: skip
-    keep.add_argument("file", type=Path)
+    keep.add_argument("file", type=Path, metavar="FILE", help="made here, for this user only")
     keep.add_argument("--force", action="store_true", help="replace a file that is there")
     keep.add_argument("--json", action="store_true", help="what was kept, as a JSON table")
     back = add(what, "restore", _restore, "bring back what a backup holds, from any kind of store to any",
@@ -35,7 +35,7 @@ def add_words(commands: Commands) -> None:
                "rest as well; where there is content, it stays. A ramp that was on comes back paused,\n"
                "and measures anew.\n"
                "  crossfade store restore crossfade-2026-11-21.jsonl")  # fmt: skip
-    back.add_argument("file", type=Path)
+    back.add_argument("file", type=Path, metavar="FILE", help="one that `backup` made")
     back.add_argument(
         "--give-triton-more", action="store_true",
         help="also what was taken from Triton since the backup, by a rollback for instance",

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_to(words: argparse.ArgumentParser) -> None:
-    words.add_argument("--json", action="store_true", help="a list of tables")
+    words.add_argument("--json", action="store_true", help="a list of tables: about, level, words, mend")
     words.add_argument(
         "--triton", metavar="HOST:PORT", help="only whether the Triton there serves our client, call by call"
     )

@@ -324,6 +324,11 @@ class TestWhatWasTakenFromTriton:
 
 
 class TestCommand:
+    @pytest.fixture(autouse=True)
+    def no_journal_of_this_machine(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """What a backend that was started in this folder wrote may forbid a restore."""
+        monkeypatch.setenv("CROSSFADE_VAR", str(tmp_path))
+
     def crossfade(self, *words: str) -> object:
         """Its exit code."""
         with pytest.raises(SystemExit) as ended:

@@ -32,6 +32,9 @@ WORDS = "hold: 312 of about 1,414 samples"
 @pytest.fixture
 def api(tmp_path, nothing_said_of_flags, monkeypatch) -> Iterator[Running]:
     monkeypatch.setenv("TRITON_ENABLED", "true")
+    monkeypatch.setenv(
+        "TRITON_REPOSITORY", str(tmp_path / "models")
+    )  # and not what whoever runs this has built
     with running(ramped_settings_of(tmp_path, log_sample=0.0), sides_of()) as api:
         yield api
 

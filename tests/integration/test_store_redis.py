@@ -328,9 +328,9 @@ class TestRedis:
         may = {"passwords": ["+hush"], "keys": ["*"], "categories": ["+@all"]}
         server.client().acl_setuser("anna", enabled=True, **may)  # type: ignore[arg-type]
         patient = doctor.Patient(read_settings(), read_embedded())
-        well = [finding.line for finding in doctor.store(patient)]
+        well = ["\n".join(finding.lines) for finding in doctor.store(patient)]
         server.kill()
-        ill = [finding.line for finding in doctor.store(patient)]
+        ill = ["\n".join(finding.lines) for finding in doctor.store(patient)]
         assert ["OK" in line for line in well + ill] == [True, False]
         assert "hush" not in "".join(well + ill)
 
