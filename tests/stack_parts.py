@@ -17,13 +17,17 @@ from pathlib import Path
 from backend.stack.parts import SIDES, Health, Part
 
 MODULE = "tests.stack_parts"
+ROOT = Path(__file__).parents[
+    1
+]  # where that is found: no part looks for modules in the folder it is started in
 
 
 def part(folder: Path, name: str, stage: int = SIDES, patience_s: float = 20.0, **variables: str) -> Part:
     notes = folder / "notes"
     return Part(
         name, f"http://{name}", MODULE, folder / "log" / f"{name}.log", lambda: health(notes, name),
-        variables={"NAME": name, "NOTES": str(notes), **variables}, stage=stage, patience_s=patience_s,
+        variables={"NAME": name, "NOTES": str(notes), "PYTHONPATH": str(ROOT), **variables},
+        stage=stage, patience_s=patience_s,
     )  # fmt: skip
 
 

@@ -90,7 +90,9 @@ def _up(args: argparse.Namespace, settings: Settings) -> int:
 
 
 @contextmanager
-def _started(start: Start, journal: Journal, stays: bool, tell: Tell) -> Iterator[Sequence[Running]]:
+def _started(
+    start: Start, journal: Journal, stays: bool, tell: Tell = mention
+) -> Iterator[Sequence[Running]]:
     """What was started ends with the block, unless all went well and it is to stay."""
     running: Sequence[Running] = ()
     try:

@@ -18,7 +18,7 @@ RELEASED = b"released\n"
 @contextmanager
 def guarded(var: Path) -> Iterator[None]:
     """The block may be killed, and nothing that is on record by then runs on. Once it is left, nobody watches."""
-    command = [sys.executable, "-m", "backend.stack.guard", str(var), str(os.getpid())]
+    command = [sys.executable, "-P", "-m", "backend.stack.guard", str(var), str(os.getpid())]
     with Popen(command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True) as guard:  # noqa: S603 - our own module
         try:
             yield

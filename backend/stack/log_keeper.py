@@ -33,8 +33,8 @@ def keep_logs(parts: Sequence[Part], running: Sequence[Running], look_s: float =
     if not kept:
         return None
     keeper = subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", "backend.stack.log_keeper", json.dumps(kept), str(look_s)], stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        [sys.executable, "-P", "-m", "backend.stack.log_keeper", json.dumps(kept), str(look_s)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     return keeper.pid
 

@@ -149,7 +149,8 @@ def _unsaid(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def command_of(module: str, *words: str) -> list[str]:
-    return [sys.executable, "-m", module, *words]
+    """-P: the folder that a command is typed in is not ours; a module there with one of our names is not run."""
+    return [sys.executable, "-P", "-m", module, *words]
 
 
 def _log(settings: Settings, name: str) -> Path:

@@ -215,6 +215,21 @@ class TestCtrlC:
         assert (process.returncode, process.stdout, process.stderr) == (Status.INTERRUPTED, "", "")
 
 
+def test_a_folder_of_the_users_with_a_name_of_ours_is_not_ours(tmp_path):
+    """Nor a module in it: `crossfade models` runs a process of its own, in the folder where it is typed."""
+    (tmp_path / "ai").mkdir()
+    (tmp_path / "ai" / "__init__.py").touch()
+    (tmp_path / "json.py").write_text("open('was-run', 'w')\nraise SystemExit(7)\n")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("crossfade"), "models", "list"],
+        cwd=tmp_path, env={**os.environ, "CROSSFADE_VAR": str(tmp_path), "TRITON_REPOSITORY": str(tmp_path / "models")},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "holds no models" in done.stdout
+    assert not (tmp_path / "was-run").exists()
+
+
 def test_a_picture_that_is_not_there_is_said_once(ended, capsys):
     assert ended("detect", "nothing.jpg") == Status.NOT_DONE
     assert capsys.readouterr().err == "nothing.jpg: cannot be read: No such file or directory\n"
