@@ -97,7 +97,7 @@ def test_the_measure_of_contrast_would_see_a_text_that_is_hard_to_read(console: 
 def test_everything_that_is_used_or_pointed_at_has_a_name(eventful: Stage, a_page: Opener, key: str) -> None:
     console = a_page(eventful.url, key)
     choose(console, "yard.jpg", picture(person=(40, 60, 80, 200)))
-    expect(side(console, "legacy")).to_be_visible()
+    expect(console.region("Try a picture").get_by_role("figure").first).to_be_visible()
     expect(console.region("Traffic").get_by_role("region")).to_have_count(2)
     assert nameless(console.page) == []
     console.page.evaluate("document.body.append(document.createElement('button'))")

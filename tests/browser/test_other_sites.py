@@ -48,16 +48,15 @@ def elsewhere() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["127.0.0.1", "localhost"])
+@pytest.fixture(scope="module", params=["127.0.0.1", "localhost"])
 def beside(
-    request: pytest.FixtureRequest, browser: Browser, stage: Stage, elsewhere: str
+    request: pytest.FixtureRequest, browser: Browser, shared_stage: Stage, elsewhere: str
 ) -> Iterator[tuple[Console, Page]]:
     """An admin's console and the other page, in one browser: of the same site by its address, and of another site.
 
     What the other page asks is not the console's, so only the console is watched.
     """
-    stage.set(fraction=0.4)
-    with console_of(browser, stage.url) as console:
+    with console_of(browser, shared_stage.url) as console:
         console.open(ADMIN)
         page = console.page.context.new_page()
         page.goto(elsewhere.replace("127.0.0.1", request.param))
