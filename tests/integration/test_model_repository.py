@@ -14,8 +14,9 @@ import pytest
 from ai.core.errors import Refused
 from ai.triton.building.activation import activate
 from ai.triton.building.inventory import inventory
+from ai.triton.building.words import ALSO
 from ai.triton.client import Detected, TritonClient
-from ai.triton.repository import ALSO, Options, build
+from ai.triton.repository import Options, build
 from ai.triton.stored import versions
 from ai.triton.stored.served import Served
 from tests import pictures
