@@ -352,6 +352,7 @@ def test_a_watch_that_is_interrupted_says_no_traceback(api, watching):
 
 def test_a_watch_outlives_a_backend_that_is_started_again(tmp_path, nothing_said_of_flags, monkeypatch):
     monkeypatch.setenv("TRITON_ENABLED", "true")
+    monkeypatch.setenv("TRITON_REPOSITORY", str(tmp_path / "models"))
     settings = ramped_settings_of(tmp_path, log_sample=0.0)
     with running(settings, sides_of()) as api:
         started(api)
