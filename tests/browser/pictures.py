@@ -1,6 +1,6 @@
 """The pictures of the console for readers: a busy stack, drawn scenes, a ramp at its second step, some mismatches.
 
-    python -m tests.browser.pictures    # about ten minutes on 2 cores; writes docs/img/console-*.png
+    python -m tests.browser.pictures    # about five minutes on 2 cores; writes docs/img/console-*.png
 
 Everything is real but for two things: both detectors are the demo YOLO26 at half the pixels, and the ramp's bounds are
 wide and its waits short, so that it comes to its second step while somebody waits.
