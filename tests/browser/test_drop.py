@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import FilePayload, Locator, expect
+from playwright.sync_api import Browser, FilePayload, Locator, expect
 
 from tests import pictures
 from tests.browser.conftest import Opener
-from tests.browser.page import Console
+from tests.browser.page import Console, console_of
 from tests.browser.sides import painted, picture
-from tests.browser.stage import VIEWER, Stage
+from tests.browser.stage import ADMIN, VIEWER, Stage
 
 PERSON, CAR = (40, 60, 80, 200), (300, 200, 160, 80)
 ZONE = "Drop a picture here or choose one"
 CLOCKWISE = 6  # the EXIF orientation of a picture that is to be turned by a quarter, clockwise
 CODING_PIXELS = 4  # how far a JPEG smears an edge, after the input was scaled
+
+
+@pytest.fixture(scope="module")
+def console(browser: Browser, shared_stage: Stage) -> Iterator[Console]:
+    """One for all: a picture that was tried leaves nothing behind."""
+    shared_stage.freshen()
+    with console_of(browser, shared_stage.url) as console:
+        yield console.open(ADMIN)
 
 
 def choose(console: Console, name: str, data: bytes, media_type: str = "image/jpeg") -> None:
@@ -56,13 +65,13 @@ def answered(stage: Stage, data: bytes, backend: str) -> list[dict[str, Any]]:
 
 
 def test_it_is_asked_of_both_sides_and_each_box_is_drawn_where_the_answer_says(
-    console: Console, stage: Stage
+    console: Console, shared_stage: Stage
 ) -> None:
     data = picture(person=PERSON, car=CAR)
     choose(console, "yard.jpg", data)
     for name, count in (("legacy", 2), ("triton", 1)):
         boxes = drawn(side(console, name))
-        found = answered(stage, data, name)
+        found = answered(shared_stage, data, name)
         assert len(boxes) == len(found) == count
         assert boxes == [[one["bbox"][key] for key in ("x", "y", "width", "height")] for one in found]
         assert max(abs(a - b) for a, b in zip(boxes[0], PERSON, strict=True)) <= CODING_PIXELS
