@@ -27,7 +27,7 @@ export function mountOutcome(root) {
   const show = () => {
     box.hidden = outcome === null;
     if (!outcome) return write(words, "");
-    box.dataset.stage = outcome.stage === "done" && outcome.pending.length ? "pending" : outcome.stage;
+    box.dataset.stage = outcome.stage === "done" && outcome.pending.length + outcome.gone.length ? "pending" : outcome.stage;
     write(words, WORDS[outcome.stage]());
     undo.hidden = !isUndoable() || !isAdmin();
     again.hidden = !["failed", "alone"].includes(outcome.stage);
@@ -69,8 +69,8 @@ function doneWords() {
     return `Rolled back at ${when(outcome.at / 1000)}; somebody has given Triton a share again since.`;
   }
   const { pending, gone } = outcome;
-  const all = rollout ? rollout.workers.length : 0;
-  const confirmed = `${Math.max(0, all - pending.length)} of ${all} workers`;
+  const there = rollout ? rollout.workers.length : 0;
+  const confirmed = `${Math.max(0, there - pending.length)} of ${there + gone.length} workers`; // who is gone is not forgotten
   const lost = gone.length
     ? ` ${some(gone)} ${gone.length > 1 ? "are" : "is"} not heard of any more; a worker that cannot see the flags starts nothing on Triton.` : "";
   if (pending.length) return `Everything is on legacy, not confirmed by: ${some(pending)} (${confirmed} have).${lost}`;

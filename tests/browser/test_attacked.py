@@ -454,6 +454,9 @@ def test_a_worker_that_went_a_moment_ago_is_named_after_a_quiet_night(
     expect(page.region("Switch")).to_contain_text("1 of 1 obey this version")
     roll_back(page)
     expect(page.outcome).to_contain_text("nvr-2 is not heard of any more")
+    expect(page.outcome).to_contain_text(
+        "acknowledged by 1 of 2 workers"
+    )  # who went is not taken out of the sum
 
 
 def test_six_tabs_that_nobody_looks_at_do_not_keep_one_from_rolling_back(

@@ -206,13 +206,23 @@ def test_no_query_is_more_than_a_problem(api, query, status):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "//", "/%00", "/api/detect%00", "/api/../api/detect", "/" + "a" * 20_000]
+    "path", ["/nothing", "//", "/%00", "/api/detect%00", "/api/../api/detect", "/" + "a" * 20_000]
 )
 @pytest.mark.parametrize("host", [b"t", b"[", b"a b", b"", b"\xff"])
 def test_no_path_and_no_host_is_more_than_a_problem(api, path, host):
     answer = api.raw(b"GET %b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % (path.encode(), host))
     assert answer.split(b" ")[1] in {b"400", b"404", b"405"}, answer[:300]
     assert len(answer) < 2000
+
+
+@pytest.mark.parametrize("host", [b"[", b"a b", b"", b"\xff", b"evil.example"])
+def test_the_console_is_the_same_whatever_host_is_named(api, host):
+    def page(name: bytes) -> bytes:
+        return api.raw(b"GET / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % name).partition(
+            b"\r\n\r\n"
+        )[2]
+
+    assert page(host) == page(b"t") != b""
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "PROPFIND"])
