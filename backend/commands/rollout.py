@@ -36,6 +36,24 @@ def add_words(commands: Commands) -> None:
     show = add_asking(words, "show", _show, "the state that all workers obey",
                 "  crossfade rollout show --json | jq .effective")  # fmt: skip
     show.add_argument("--json", action="store_true", help=f"the state, as GET {PATH} tells it")
+    _add_set(words)
+    add_asking(words, "enable", _enable, "the switch on: the fractions hold again",
+               "  crossfade rollout enable --reason 'the new driver is in'")  # fmt: skip
+    add_asking(words, "disable", _disable, "the switch off: nothing touches Triton",
+               "  crossfade rollout disable --reason 'its machine is updated'\n"
+               "The fractions stay as they are, and hold again when it is on.")  # fmt: skip
+    add_asking(words, "rollback", _rollback, "everything back to legacy, acknowledged by every worker",
+               "  crossfade rollout rollback --reason 'people were missed'\n"
+               "Exit status 1 while a worker has not confirmed it: its name is told.")  # fmt: skip
+    add_seen(words)
+    for asking in (words.choices[name] for name in ("set", "enable", "disable", "rollback")):
+        asking.add_argument("--reason", default="", help="for the history")
+        asking.add_argument(
+            "--json", action="store_true", help="the new state, and `pending`: workers that do not obey yet"
+        )
+
+
+def _add_set(words: Commands) -> None:
     change = add_asking(words, "set", _set, "change shares; what is not named stays",
                   "  crossfade rollout set --fraction 0.25 --reason 'a quiet week'\n"
                   "  crossfade rollout set --fraction 0.5 --detector yolo26\n"
@@ -52,20 +70,6 @@ def add_words(commands: Commands) -> None:
     change.add_argument(
         "--follow", metavar="DETECTOR", help="take away its own fraction: the common one holds for it"
     )
-    add_asking(words, "enable", _enable, "the switch on: the fractions hold again",
-               "  crossfade rollout enable --reason 'the new driver is in'")  # fmt: skip
-    add_asking(words, "disable", _disable, "the switch off: nothing touches Triton",
-               "  crossfade rollout disable --reason 'its machine is updated'\n"
-               "The fractions stay as they are, and hold again when it is on.")  # fmt: skip
-    add_asking(words, "rollback", _rollback, "everything back to legacy, acknowledged by every worker",
-               "  crossfade rollout rollback --reason 'people were missed'\n"
-               "Exit status 1 while a worker has not confirmed it: its name is told.")  # fmt: skip
-    add_seen(words)
-    for asking in (change, words.choices["enable"], words.choices["disable"], words.choices["rollback"]):
-        asking.add_argument("--reason", default="", help="for the history")
-        asking.add_argument(
-            "--json", action="store_true", help="the new state, and `pending`: workers that do not obey yet"
-        )
 
 
 def _show(args: argparse.Namespace, settings: Settings) -> int:

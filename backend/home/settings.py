@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ai.core.errors import BadSetting
 from backend.home.broker import Broker
+from backend.settings.secret_files import held_by
 
 _TOPIC = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 
@@ -52,7 +53,7 @@ class HomeSettings(BaseSettings):
     def key(self) -> str | None:
         if self.crossfade_key_file is None:
             return None
-        return _held("CROSSFADE_KEY_FILE", self.crossfade_key_file)
+        return held_by("CROSSFADE_KEY_FILE", self.crossfade_key_file)
 
     @field_validator("mqtt_prefix", "mqtt_topic")
     @classmethod
@@ -72,7 +73,7 @@ class HomeSettings(BaseSettings):
             return self.mqtt_password
         if self.mqtt_password:
             raise ValueError("MQTT_PASSWORD and MQTT_PASSWORD_FILE are both set; one of them is enough")
-        return _held("MQTT_PASSWORD_FILE", self.mqtt_password_file)
+        return held_by("MQTT_PASSWORD_FILE", self.mqtt_password_file)
 
 
 def read_settings(**overrides: Any) -> HomeSettings:
@@ -88,15 +89,3 @@ def read_settings(**overrides: Any) -> HomeSettings:
         raise BadSetting(f".env cannot be read: it is not UTF-8 ({error})") from error
     except OSError as error:
         raise BadSetting(f".env cannot be read: {error.strerror}") from error
-
-
-def _held(variable: str, path: Path) -> str:
-    """What the file holds. One that is not there must never read as "none"."""
-    try:
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise ValueError(f"{variable}='{path}': cannot be read: {reason}") from None
-    if not secret:
-        raise ValueError(f"{variable}='{path}': the file is empty")
-    return secret

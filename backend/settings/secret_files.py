@@ -16,6 +16,11 @@ def secret_of(name: str, values: Mapping[str, Any]) -> str:
         raise ValueError(f"{variable} is empty: it must name a file, or not be set")
     if values.get(name):
         raise ValueError(f"{name.upper()} and {variable} are both set; one of them is enough")
+    return held_by(variable, path)
+
+
+def held_by(variable: str, path: Path) -> str:
+    """ValueError where it cannot be read, or holds nothing."""
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
