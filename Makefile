@@ -65,7 +65,7 @@ browser: setup
 	$(BIN)/python -m tests.browser.pictures
 
 chaos soak:
-	@echo "make $@: not built yet; see 'What is here, what is to come' in README.md" >&2; exit 1
+	@echo "make $@: not built yet; see 'What it costs, and what was not run' in README.md" >&2; exit 1
 
 clean:
 	rm -rf $(VENV) var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis
