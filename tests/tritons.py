@@ -95,6 +95,16 @@ class RunningTriton:
             if line.startswith(name + "{") and f'model="{model}"' in line
         )
 
+    def asked_of(self, model: str) -> float:
+        """Requests of this model that it answered, either way. It counts an answer after it has sent it: what it says
+        twice is true."""
+        names = ("nv_inference_request_success", "nv_inference_request_failure")
+        before, now = -1.0, 0.0
+        while before != now:
+            before, now = now, sum(self.metric(name, model) for name in names)
+            time.sleep(0.2)
+        return now
+
     def start(self) -> None:
         self.log.forget()
         environment = self.plan.wheel.environment(os.environ)

@@ -266,7 +266,7 @@ async def test_with_legacy_hung_a_caller_is_told_at_once_and_triton_is_never_ask
         legacy_process() as legacy,
         running_backend(legacy=legacy, triton=triton, DETECT_DEADLINE_S="1", **TO_LEGACY) as backend,
     ):
-        asked = triton_was_asked(triton)
+        asked = triton.asked_of(MODEL)
         assert (await ask(backend.url)).side == "legacy"
         with standing_still(legacy):
             waited = await at_once(backend, 8)
@@ -278,7 +278,7 @@ async def test_with_legacy_hung_a_caller_is_told_at_once_and_triton_is_never_ask
         assert max(reply.took_s for reply in told) < min(reply.took_s for reply in waited) / 2
         async with load(backend.url, callers=2) as callers:
             await callers.until_served_by("legacy")
-        assert triton_was_asked(triton) == asked
+        assert triton.asked_of(MODEL) == asked
         assert backend.attempts("triton") == 0
 
 
@@ -299,21 +299,16 @@ async def test_with_legacy_dead_triton_answers_where_the_configuration_says_both
             legacy_process() as legacy,
             running_backend(legacy=legacy, triton=triton, FALLBACK=fallback, **TO_LEGACY) as backend,
         ):
-            asked = triton_was_asked(triton)
+            asked = triton.asked_of(MODEL)
             assert (await ask(backend.url)).side == "legacy"
             legacy.process.kill()
             replies = await ask_often(backend.url, 40)
             assert {(reply.status, reply.side) for reply in replies} == outcomes, counted(replies)
             assert seen_reasons(replies) <= {"unavailable", "breaker_open"}
-            assert (triton_was_asked(triton) > asked) == (fallback == "both")
+            assert (triton.asked_of(MODEL) > asked) == (fallback == "both")
             assert all("retry-after" in reply.headers for reply in replies if reply.status == 503)
 
 
 async def at_once(backend: Backend, callers: int) -> list[Reply]:
     waiting: list[Awaitable[Reply]] = [ask(backend.url) for _ in range(callers)]
     return await asyncio.gather(*waiting)
-
-
-def triton_was_asked(triton: RunningTriton) -> float:
-    names = ("nv_inference_request_success", "nv_inference_request_failure")
-    return sum(triton.metric(name, MODEL) for name in names)

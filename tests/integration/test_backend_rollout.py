@@ -48,14 +48,14 @@ async def test_a_fraction_hits_the_right_side(
 ) -> None:
     obeyed_after_s(backend, lambda: backend.set(fraction=fraction), effective=fraction)
     await nothing_under_way(backend)
-    asked = triton_was_asked(triton)
+    asked = triton.asked_of(MODEL)
     replies = await ask_often(backend.url, REQUESTS)
     assert {reply.status for reply in replies} == {200}, counted(replies)
     assert not any(reply.fallback_reason for reply in replies), counted(replies)
     by_triton = sum(reply.side == "triton" for reply in replies)
     print(f"{by_triton} of {REQUESTS} by Triton at {fraction}")
     assert abs(by_triton - REQUESTS * fraction) <= SIGMAS * math.sqrt(REQUESTS * fraction * (1 - fraction))
-    probes = triton_was_asked(triton) - asked - by_triton
+    probes = triton.asked_of(MODEL) - asked - by_triton
     assert 0 <= probes <= (MOST_PROBES if fraction else 0)
 
 
@@ -135,7 +135,7 @@ async def trial(backend: Backend, triton: RunningTriton, what: list[str], dice: 
         await callers.until_served_by("triton")
         confirmed_at = await confirmed_rollback(backend)
         await nothing_under_way(backend)
-        asked = triton_was_asked(triton)
+        asked = triton.asked_of(MODEL)
         for one in what:
             await happens(backend, one, dice)
         await callers.until_served_by("legacy")
@@ -143,7 +143,7 @@ async def trial(backend: Backend, triton: RunningTriton, what: list[str], dice: 
     assert {reply.side for reply in since if reply.status == 200} == {"legacy"}, (what, counted(since))
     assert all(reply.attempts == {"legacy": 1} for reply in since if reply.status == 200), what
     assert {reply.status for reply in since} <= {200, *(GONE_FOR_A_MOMENT if "restart" in what else ())}
-    assert triton_was_asked(triton) == asked, what
+    assert triton.asked_of(MODEL) == asked, what
 
 
 async def confirmed_rollback(backend: Backend) -> float:
@@ -179,13 +179,3 @@ async def nothing_under_way(backend: Backend) -> None:
 
 def workers_alive(backend: Backend) -> int:
     return len(backend.get("/api/rollout").json()["workers"])
-
-
-def triton_was_asked(triton: RunningTriton) -> float:
-    """It counts an answer after it has sent it: what it says twice is true."""
-    names = ("nv_inference_request_success", "nv_inference_request_failure")
-    before, now = -1.0, 0.0
-    while before != now:
-        before, now = now, sum(triton.metric(name, MODEL) for name in names)
-        time.sleep(0.2)
-    return now

@@ -68,7 +68,7 @@ def test_what_a_broker_has_not_taken_is_followed_by_nothing_and_the_newest_is_to
     with running_mosquitto(tmp_path) as server, assistant(server) as hears:
         line = Line(Broker.at(server.url, PASSWORD), NAMES, lambda: None)
         line.open()
-        assert line.send([Message("crossfade/count", "0")])
+        line.send_all([Message("crossfade/count", "0")])
         hears.wait_for("crossfade/count", "0")
         server.freeze(signal.SIGSTOP)
         try:

@@ -61,7 +61,7 @@ def hung(triton: RunningTriton) -> Iterator[None]:
 
 
 def asked(triton: RunningTriton) -> int:
-    return int(triton.metric("nv_inference_request_success", MODEL))
+    return int(triton.asked_of(MODEL))
 
 
 class EqualityJudge:

@@ -54,7 +54,7 @@ async def fallen(transport, calls, ask=ASK):
 
 
 def answered(triton, model="good_jpeg"):
-    return triton.metric("nv_inference_request_success", model)
+    return triton.asked_of(model)
 
 
 async def test_callers_are_spread_over_all_of_them(tritons):
