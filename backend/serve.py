@@ -7,6 +7,7 @@ import sys
 import uvicorn
 
 from ai.core.errors import BadSetting
+from ai.web.heads import BoundedHeads
 from backend.main import require_startable
 from backend.settings import read_settings
 from backend.standstill import PATIENCE_S
@@ -29,7 +30,7 @@ def main() -> None:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHeads,
         access_log=False,
         log_config=None,
         server_header=False,

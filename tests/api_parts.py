@@ -16,6 +16,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from ai.web.heads import BoundedHeads
 from backend.main import create_app
 from backend.settings import Settings
 from backend.sides import LEGACY, TRITON
@@ -101,7 +102,7 @@ def read_answer(line: socket.socket) -> bytes:
 def running(settings: Settings, sides: dict[Any, FakeTransport], port: int = 0) -> Iterator[Running]:
     app = create_app(settings, sides)
     config = uvicorn.Config(
-        app, port=port, loop="uvloop", http="httptools", log_config=None, access_log=False
+        app, port=port, loop="uvloop", http=BoundedHeads, log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -18,6 +18,7 @@ import uvicorn
 
 from ai.serving.app import create_app
 from ai.serving.settings import ServiceSettings
+from ai.web.heads import BoundedHeads
 from ai.web.spans_asked import spans_asked_for
 from tests.http_servers import SPEC
 from tests.services import Service, free_port, started
@@ -50,7 +51,9 @@ def main(port: str, inference_s: str) -> None:
     app = create_app(
         SPEC, lambda: SlowEngine(float(inference_s)), settings, spans_asked_for("crossfade-legacy")
     )
-    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", timeout_keep_alive=20)
+    uvicorn.run(
+        app, host="127.0.0.1", port=int(port), http=BoundedHeads, log_level="warning", timeout_keep_alive=20
+    )
 
 
 if __name__ == "__main__":

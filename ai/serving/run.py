@@ -14,6 +14,7 @@ from ai.engines.engine import Engine
 from ai.engines.weights import WeightsNotFound
 from ai.serving.app import create_app
 from ai.serving.settings import read_settings
+from ai.web.heads import BoundedHeads
 from ai.web.spans_asked import spans_asked_for
 
 KEEP_ALIVE_S = 20  # the backend's own connections expire before that
@@ -39,6 +40,7 @@ def serve(detector: TorchDetector) -> None:
         create_app(detector.spec, load, settings, spans_asked_for(f"crossfade-{detector.spec.name}")),
         host=settings.host,
         port=settings.port,
+        http=BoundedHeads,
         access_log=False,
         log_config=None,
         timeout_keep_alive=KEEP_ALIVE_S,
