@@ -38,6 +38,7 @@ class Backend:
     variables: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
     before: tuple[str, ...] = ()  # words that start a command which becomes it
+    module: tuple[str, ...] = ("backend.serve",)  # what is run, and its words
 
     @property
     def url(self) -> str:
@@ -124,7 +125,7 @@ class Backend:
     def start(self, ready: bool = True) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.before, sys.executable, "-m", "backend.serve"],
+                [*self.before, sys.executable, "-m", *self.module],
                 cwd=self.folder, env=self._environment(), stdout=log, stderr=log,
             )  # fmt: skip
         path = "/health/ready" if ready else "/health/live"
@@ -209,6 +210,7 @@ def running_backend(
     env_file: str | None = None,
     ready: bool = True,
     before: tuple[str, ...] = (),
+    module: tuple[str, ...] = ("backend.serve",),
     **variables: str,
 ) -> Iterator[Backend]:
     """Asked for yolo26 where a caller names no detector; every breaker is tried again after half a second."""
@@ -223,7 +225,7 @@ def running_backend(
             "BREAKER_OPEN_S": "0.5",
             "BREAKER_OPEN_MAX_S": "0.5",
         }
-        backend = Backend(Path(directory), free_port(), usual | variables, before=before)
+        backend = Backend(Path(directory), free_port(), usual | variables, before=before, module=module)
         if env_file is not None:
             backend.env_file.write_text(env_file)
         try:

@@ -1,0 +1,30 @@
+"""The backend with one of its defences taken away: `python -m tests.chaos.undefended "the breaker"`.
+
+A row of the fault table that passes with and without its defence shows nothing; so each is run once this way, too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from backend import serve
+from backend.services.breaker import Breaker
+
+
+def no_breaker() -> None:
+    """It never opens."""
+    Breaker.ended = lambda *_: None  # type: ignore[method-assign,assignment]
+
+
+PATCHES: dict[str, Callable[[], None]] = {"the breaker": no_breaker}
+
+
+def main(names: list[str]) -> None:
+    for name in names:
+        PATCHES[name]()
+    serve.main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
