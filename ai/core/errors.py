@@ -65,7 +65,16 @@ class BadSetting(CrossfadeError):
     def of(cls, problem: Mapping[str, Any], prefix: str = "") -> BadSetting:
         """One line from the first of pydantic's problems: the variable, its value, and what is allowed."""
         name = prefix + "_".join(str(part) for part in problem["loc"])
-        return cls(f"{name.upper()}={problem['input']!r}: {problem['msg']}")
+        return cls(f"{name.upper()}={_shown(problem['input'])!r}: {problem['msg']}")
+
+
+def _shown(value: object) -> object:
+    """An address may hold a password; wherever it begins, it ends at the last @."""
+    if not isinstance(value, str) or "@" not in value:
+        return value
+    before, at, host = value.rpartition("@")
+    kind, mark, _ = before.rpartition("://")
+    return f"{kind}{mark}…{at}{host}"
 
 
 class BackendError(CrossfadeError):

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Role(IntEnum):
 class Key:
     name: str  # the *who* of the history
     role: Role
-    digest: bytes
+    digest: bytes = field(repr=False)  # a short key is soon found by it
 
 
 @dataclass(frozen=True, slots=True)

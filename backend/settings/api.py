@@ -20,6 +20,7 @@ class ApiSettings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="processes that serve")
     api_keys: str = Field(
         "",
+        repr=False,
         description="`name:role:key,…`, roles `caller`, `viewer`, `admin`. Empty: an admin key is made at the first "
         "start, in `CROSSFADE_VAR/admin-key`",
     )

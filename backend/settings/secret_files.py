@@ -25,7 +25,12 @@ def held_by(variable: str, path: Path) -> str:
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise ValueError(f"{variable}='{path}': cannot be read: {reason}") from None
+        raise ValueError(f"{_said(variable, path)}: cannot be read: {reason}") from None
     if not secret:
-        raise ValueError(f"{variable}='{path}': the file is empty")
+        raise ValueError(f"{_said(variable, path)}: the file is empty")
     return secret
+
+
+def _said(variable: str, path: Path) -> str:
+    """Of a path that does not begin at the root nothing is repeated: by a slip it may be the secret itself."""
+    return f"{variable}='{path}'" if path.is_absolute() else f"{variable}, the file that it names"

@@ -92,13 +92,15 @@ class SidesSettings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:  # .port may raise
             raise ValueError("must be an address such as http://localhost:8090")
+        if "@" in value:  # no key is sent to a service, and an address stands in errors and tables
+            raise ValueError("must be an address without user and password, such as http://localhost:8090")
         return value.rstrip("/")
 
     @field_validator("triton_url", "triton_http_url")
     @classmethod
     def _is_a_target(cls, value: str) -> str:
         bare = value.removeprefix("dns:///").removeprefix("http://")
-        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):\d{1,5}(,[^\s/,]+:\d{1,5})*", bare):
+        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s/:@\[\]]+):\d{1,5}(,[^\s/,@]+:\d{1,5})*", bare):
             raise ValueError("must be host:port, or dns:///host:port for all addresses of a name")
         return value
 

@@ -41,7 +41,10 @@ class Settings(
     FlagSettings,
     SidesSettings,
 ):
-    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", frozen=True)
+    # A traceback shows the errors of pydantic, which show all that they were about, the keys too.
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     @property
     def store_url(self) -> str:
