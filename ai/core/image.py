@@ -219,6 +219,7 @@ def _usable_transparency(colour: int, palette: list[bytes], transparency: list[b
 # --- WebP -------------------------------------------------------------------------------------------------
 
 _ANIMATED, _ALPHA = 0x02, 0x10
+_LEAST_WEBP_BYTES = 32  # OpenCV refuses a smaller one, and says so on stderr; one black pixel takes 28
 
 
 def _decode_webp(data: bytes, size: Size) -> Pixels:
@@ -259,7 +260,8 @@ def _decode_webp_frame(data: bytes, at: int, size: Size) -> Pixels:
         sides = b"".join((side - 1).to_bytes(3, "little") for side in size)
         parts = [_webp_chunk(b"VP8X", bytes((_ALPHA, 0, 0, 0)) + sides), _webp_chunk(b"ALPH", alphas), *parts]
     alpha = bool(alphas) or (kind == b"VP8L" and bool(frame[4] & _ALPHA))
-    return _cv2_decode(_webp_chunk(b"RIFF", b"WEBP" + b"".join(parts)), size, alpha)
+    file = _webp_chunk(b"RIFF", b"WEBP" + b"".join(parts))
+    return _cv2_decode(file.ljust(_LEAST_WEBP_BYTES, b"\0"), size, alpha)
 
 
 def _find_webp_frame(data: bytes, at: int) -> tuple[bytes, bytes, bytes]:

@@ -406,6 +406,15 @@ def test_a_webp_of_two_sizes_meets_no_decoder(monkeypatch: pytest.MonkeyPatch, k
         decode(pictures.webp_of(BROKEN_WEBP[kind]))
 
 
+def test_a_webp_of_fewer_bytes_than_opencv_takes_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    """One black pixel fits into 28; of less than 32 OpenCV said on stderr that it will not look at them."""
+    tiny = pictures.webp_of([(b"VP8L", b"/\0\0\0\0\x88\x88\x08")])
+    np.testing.assert_array_equal(decode(tiny), np.zeros((1, 1, 3), np.uint8))
+    with pytest.raises(CorruptImage, match="cannot be decoded"):
+        decode(pictures.webp_of([(b"VP8L", b"/\0\0\0\0\xff")]))
+    assert capfd.readouterr().err == ""
+
+
 def frame_chunk(left: int, top: int, width: int, height: int, pixels: Pixels) -> pictures.Chunk:
     numbers = (left // 2, top // 2, width - 1, height - 1, 100)
     bitstream = pictures.webp(pixels, lossless=True)[12:]
