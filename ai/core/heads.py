@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ai.core.errors import InvalidDetections
-from ai.core.spec import ROW, DetectorSpec
+from ai.core.spec import MAX_DETECTIONS, ROW, DetectorSpec
 
 Table = npt.NDArray[np.float64]
 
@@ -23,6 +23,10 @@ def read(raw: npt.NDArray[Any], spec: DetectorSpec) -> Table:
     """[n, 6] in float64, every candidate at or over the score floor."""
     table = _READERS[spec.layout](raw, spec)
     table = table[~(table[:, 4] < spec.score_floor)]
+    if not spec.nms_iou and len(table) > MAX_DETECTIONS:
+        raise InvalidDetections(
+            f"{len(table):,} objects are in one picture; at most {MAX_DETECTIONS:,} may be"
+        )
     table[:, :4] = _corners(table[:, :4], spec)
     return _each_object_once(table, spec) if spec.nms_iou else table
 

@@ -26,6 +26,7 @@ Layout = Literal["rows", "anchors", "queries"]
 (YOLOv8 and 11, and YOLO26's one-to-many head) or as [n, 4 + classes] (RT-DETR as some export it)."""
 
 ROW = ("box", "score", "class")
+MAX_DETECTIONS = 10_000  # of one picture; more than this and nobody counts them one by one
 LABEL_SETS = {"coco-80": COCO_80}
 
 
@@ -78,7 +79,8 @@ class DetectorSpec:
         _require(len(self.pixel_mean) == 3, "pixel_mean", self.pixel_mean, "three numbers")
         _require(len(self.pixel_std) == 3 and all(s > 0 for s in self.pixel_std), "pixel_std", self.pixel_std,
                  "three numbers over 0")  # fmt: skip
-        _require(0 < self.max_detections <= 10_000, "max_detections", self.max_detections, "1 to 10,000")
+        _require(0 < self.max_detections <= MAX_DETECTIONS, "max_detections", self.max_detections,
+                 f"1 to {MAX_DETECTIONS:,}")  # fmt: skip
         _require(0 <= self.score_floor < 1, "score_floor", self.score_floor, "from 0 to under 1")
         _require(0 <= self.nms_iou < 1, "nms_iou", self.nms_iou, "from 0 (none) to under 1")
         _require(sorted(self.row) == sorted(ROW), "row", list(self.row), f"{', '.join(ROW)} in any order")

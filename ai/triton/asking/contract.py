@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ai.core.errors import InvalidSpec, ModelNotFound
-from ai.core.spec import DetectorSpec
+from ai.core.spec import MAX_DETECTIONS, DetectorSpec
 from ai.triton.asking.described import Dims, ModelConfig, TensorConfig
 
 DETECTOR = "detector"  # the configuration's parameter that carries the spec
@@ -77,7 +77,8 @@ def _encoded(model: str, version: str, config: ModelConfig, spec: DetectorSpec) 
         return None
     if (rows.datatype, rows.dims[1:], size.datatype, size.dims) != ("FP32", (6,), "INT32", (2,)):
         return None
-    if rows.dims[0] <= 0:  # without a fixed number of rows, no bytes at all would read as an empty scene
+    # Without a fixed number of rows, no bytes at all would read as an empty scene.
+    if not 0 < rows.dims[0] <= MAX_DETECTIONS:
         return None
     return _contract(model, version, spec, image, config, config.max_batch_size > 0, (rows, size))
 

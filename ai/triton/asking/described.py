@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter, ValidationError
 
 from ai.core.errors import InvalidModelOutput
 
-Dims = tuple[int, ...]
+Item = TypeVar("Item")
+Listed = Annotated[tuple[Item, ...], FailFast()]
+"""The first fault is told; a list of nothing but faults would take a kilobyte for each."""
+Dims = Listed[int]
 """-1 is any size."""
 
 
@@ -24,10 +27,10 @@ class TensorMetadata:
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
     name: str
-    versions: tuple[str, ...] = ()
+    versions: Listed[str] = ()
     platform: str = ""
-    inputs: tuple[TensorMetadata, ...] = ()
-    outputs: tuple[TensorMetadata, ...] = ()
+    inputs: Listed[TensorMetadata] = ()
+    outputs: Listed[TensorMetadata] = ()
 
     @property
     def newest(self) -> str:
@@ -63,12 +66,12 @@ class Parameter:
 class ModelConfig:
     name: str = ""
     max_batch_size: int = 0
-    input: tuple[TensorConfig, ...] = ()
-    output: tuple[TensorConfig, ...] = ()
+    input: Listed[TensorConfig] = ()
+    output: Listed[TensorConfig] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     @property
-    def needed_inputs(self) -> tuple[TensorConfig, ...]:
+    def needed_inputs(self) -> Listed[TensorConfig]:
         return tuple(tensor for tensor in self.input if not tensor.optional)
 
     def output_named(self, name: str) -> TensorConfig | None:
@@ -106,12 +109,12 @@ class ModelStatistics:
     inference_count: int = 0  # pictures
     execution_count: int = 0  # batches
     inference_stats: Stages = Stages()
-    batch_stats: tuple[BatchStatistics, ...] = ()
+    batch_stats: Listed[BatchStatistics] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _AllStatistics:
-    model_stats: tuple[ModelStatistics, ...] = ()
+    model_stats: Listed[ModelStatistics] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class IndexEntry:
 METADATA = TypeAdapter(ModelMetadata)
 CONFIG = TypeAdapter(ModelConfig)
 STATISTICS = TypeAdapter(_AllStatistics)
-INDEX = TypeAdapter(tuple[IndexEntry, ...])
+INDEX = TypeAdapter(Listed[IndexEntry])
 
 Described = TypeVar("Described")
 
@@ -137,7 +140,7 @@ def described(kind: TypeAdapter[Described], table: object) -> Described:
     try:
         return kind.validate_python(table)
     except ValidationError as error:
-        problem = error.errors()[0]
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise InvalidModelOutput(
             f"Triton describes {place or 'itself'} wrongly: {problem['msg']}."

@@ -27,9 +27,12 @@ from ai.core.errors import (
     ServerError,
     Unavailable,
 )
+from ai.triton.asking.protobuf_walk import raw_bytes
 from ai.triton.asking.wire import (
     ADMIN_HEADER,
     MAX_ANSWER_BYTES,
+    MAX_DESCRIPTION_BYTES,
+    MAX_HEAD_BYTES,
     Action,
     Answer,
     Aspect,
@@ -113,10 +116,8 @@ class GrpcWire:
         return decode(content)
 
     async def describe(self, aspect: Aspect, model: str, version: str, timeout_s: float) -> Json:
-        method, request, response = _ASPECTS[aspect]
-        content = await self._ask(method, request(name=model, version=version), timeout_s)
-        table = _table(response, content)
-        return table.get("config", {}) if aspect == "config" else table
+        method, request, _ = _ASPECTS[aspect]
+        return table_of(aspect, await self._ask(method, request(name=model, version=version), timeout_s))
 
     async def is_model_ready(self, model: str, version: str, timeout_s: float) -> bool:
         content = await self._ask("ModelReady", pb.ModelReadyRequest(name=model, version=version), timeout_s)
@@ -192,6 +193,8 @@ def encode(question: Question, timeout_s: float) -> bytes:
 
 def decode(content: bytes) -> Answer:
     """A ModelInferResponse unpacked; nothing is believed of it but that it is one."""
+    if len(content) - raw_bytes(content) > MAX_HEAD_BYTES:
+        raise InvalidModelOutput(f"Triton's answer of {len(content):,} bytes is not made of tensors.")
     message = _message(pb.ModelInferResponse, content)
     declared, contents = message.outputs, message.raw_output_contents
     if len(declared) != len(contents):
@@ -205,6 +208,13 @@ def decode(content: bytes) -> Answer:
     return Answer(message.model_version, outputs)
 
 
+def table_of(aspect: Aspect, content: bytes) -> Json:
+    """What Triton says of a model, as its HTTP API words it."""
+    table = _table(_ASPECTS[aspect][2], content)
+    config: Json = table.get("config", {})
+    return config if aspect == "config" else table
+
+
 def _message(kind: Any, content: bytes) -> Any:
     try:
         return kind.FromString(content)
@@ -213,6 +223,8 @@ def _message(kind: Any, content: bytes) -> Any:
 
 
 def _table(kind: Any, content: bytes) -> Json:
+    if len(content) > MAX_DESCRIPTION_BYTES:
+        raise InvalidModelOutput(f"Triton describes its models in {len(content):,} bytes.")
     table: Json = MessageToDict(_message(kind, content), preserving_proto_field_name=True)
     return table
 

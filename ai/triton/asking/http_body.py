@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter, ValidationError
 
 from ai.core.errors import InvalidModelOutput
-from ai.triton.asking.wire import Answer, Json, Output, Question, queue_timeout_us
+from ai.triton.asking.described import Dims, Listed
+from ai.triton.asking.wire import MAX_HEAD_BYTES, Answer, Json, Output, Question, queue_timeout_us
+
+_MAX_DIGITS = len(str(MAX_HEAD_BYTES))  # int() fails of too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +26,13 @@ class _Parameters:
 class _Declared:
     name: str
     datatype: str
-    shape: tuple[int, ...]
+    shape: Dims
     parameters: _Parameters = field(default_factory=_Parameters)
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    outputs: tuple[_Declared, ...]
+    outputs: Listed[_Declared]
     model_version: str = ""
 
 
@@ -64,13 +67,9 @@ def encode(question: Question, timeout_s: float) -> tuple[bytes, int]:
 
 def decode(content: bytes, head_bytes: str | None) -> Answer:
     """`head_bytes` is the header that says where the tensors begin."""
-    if head_bytes is None or not head_bytes.isdecimal() or int(head_bytes) > len(content):
-        raise InvalidModelOutput(
-            f"Triton's answer of {len(content)} bytes has no binary tensors: its head is said to have {head_bytes}."
-        )
-    head = _head(content[: int(head_bytes)])
+    at = _tensors_begin_at(content, head_bytes)
+    head = _head(content[:at])
     outputs: dict[str, Output] = {}
-    at = int(head_bytes)
     for declared in head.outputs:
         size = declared.parameters.binary_data_size
         if size is None or not 0 <= size <= len(content) - at or declared.name in outputs:
@@ -82,6 +81,17 @@ def decode(content: bytes, head_bytes: str | None) -> Answer:
     if at != len(content):
         raise InvalidModelOutput(f"Triton's answer has {len(content) - at} bytes more than its outputs.")
     return Answer(head.model_version, outputs)
+
+
+def _tensors_begin_at(content: bytes, said: str | None) -> int:
+    """What the header says, if that can be true."""
+    at = int(said) if said is not None and said.isdecimal() and len(said) <= _MAX_DIGITS else -1
+    if not 0 <= at <= min(len(content), MAX_HEAD_BYTES):
+        shown = None if said is None else said[:20]
+        raise InvalidModelOutput(
+            f"Triton's answer of {len(content)} bytes has no binary tensors: its head is said to have {shown}."
+        )
+    return at
 
 
 def _head(text: bytes) -> _Head:

@@ -24,6 +24,7 @@ from ai.triton.asking import http_body
 from ai.triton.asking.wire import (
     ADMIN_HEADER,
     MAX_ANSWER_BYTES,
+    MAX_DESCRIPTION_BYTES,
     Action,
     Answer,
     Aspect,
@@ -106,10 +107,7 @@ class HttpWire:
 
     async def describe(self, aspect: Aspect, model: str, version: str, timeout_s: float) -> Json:
         reply = await self._ask("GET", _model(model, version) + _PATHS[aspect], timeout_s)
-        table = _json(reply.content)
-        if not isinstance(table, dict):
-            raise InvalidModelOutput(f"Triton describes model {model!r} by something that is no table.")
-        return table
+        return table_of(reply.content)
 
     async def is_model_ready(self, model: str, version: str, timeout_s: float) -> bool:
         try:
@@ -185,12 +183,22 @@ async def _received(response: httpcore.Response) -> _Reply:
     return _Reply(response.status, headers, bytes(content))
 
 
+def table_of(content: bytes) -> Json:
+    """What Triton says of a model, with nothing believed of it but that it is a table."""
+    table = _json(content)
+    if not isinstance(table, dict):
+        raise InvalidModelOutput("Triton describes a model by something that is no table.")
+    return table
+
+
 def _model(model: str, version: str) -> str:
     path = f"/models/{quote(model, safe='')}"
     return f"{path}/versions/{quote(version, safe='')}" if version else path
 
 
 def _json(content: bytes) -> Any:
+    if len(content) > MAX_DESCRIPTION_BYTES:
+        raise InvalidModelOutput(f"Triton describes its models in {len(content):,} bytes.")
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
