@@ -20,6 +20,7 @@ from tests.backends import Backend, running_backend
 from tests.chaos.engine import SPEC, Orders
 from tests.chaos.legacy_side import LegacySide
 from tests.fault_proxy import HEALTHY, FaultProxy, running_proxy
+from tests.redis_server import RedisServer, running_redis
 from tests.services import ROOT
 from tests.tritons import RunningTriton, python_model, running_triton
 
@@ -37,7 +38,7 @@ TO_TRITON = {
 
 @dataclass
 class House:
-    """`ways` are the proxies that the backend's calls go through: "triton" (of the protocol in use) and "legacy"."""
+    """`ways` are the proxies that the backend's calls go through: "triton" , "legacy" and "store"."""
 
     folder: Path
     triton: RunningTriton
@@ -46,6 +47,7 @@ class House:
     legacy_orders: Orders
     backend: Backend
     ways: dict[str, FaultProxy] = field(default_factory=dict)
+    redis: RedisServer | None = None  # that keeps the flags; where there is none, a file does
 
     def heal(self) -> None:
         """Both sides quick and truthful, every way open."""
@@ -85,6 +87,7 @@ def running_house(
     variables: Mapping[str, str] | None = None,
     *,
     through_proxies: bool = False,
+    redis: bool = False,
     without: tuple[str, ...] = (),
     workers: int = 1,
     env_file: str | None = None,
@@ -104,10 +107,14 @@ def running_house(
         legacy.start()
         known = {**TO_TRITON, **(variables or {})}
         ways = _ways(stack, triton, legacy, known.get("TRITON_PROTOCOL", "grpc")) if through_proxies else {}
+        server = stack.enter_context(running_redis(folder / "redis")) if redis else None
+        if server is not None:
+            ways["store"] = stack.enter_context(running_proxy("127.0.0.1", server.port))
+            known["ROLLOUT_STORE"] = f"redis://{ways['store'].address}"
         backend = stack.enter_context(
             _backend(triton, legacy, ways, known, without, workers, env_file, ready)
         )
-        yield House(folder, triton, triton_orders, legacy, legacy_orders, backend, ways)
+        yield House(folder, triton, triton_orders, legacy, legacy_orders, backend, ways, server)
 
 
 def _ways(
@@ -130,7 +137,7 @@ def _backend(
     ready: bool,
 ) -> Iterator[Backend]:
     to: dict[str, str] = {}
-    if ways:
+    if "triton" in ways:
         to = dict.fromkeys(("TRITON_URL", "TRITON_HTTP_URL"), f"127.0.0.1:{ways['triton'].port}")
         to |= dict.fromkeys(("YOLO26_URL", "RTDETR_URL"), ways["legacy"].url)
     module = ("tests.chaos.undefended", *without) if without else ("backend.serve",)

@@ -39,6 +39,7 @@ class Row:
     statuses: frozenset[int] = frozenset({200})
     variables: Mapping[str, str] = field(default_factory=dict)  # of the backend, beside the usual
     through_proxies: bool = False
+    redis: bool = False  # the flags are kept in one, behind a proxy of its own
     workers: int = 1
     env_file: str | None = None
     per_s: float = 50.0
@@ -57,6 +58,7 @@ class Trial:
     house: House
     load: Load
     patience_s: float = 60.0
+    undefended: bool = False  # for a defence that does not lie in the backend
     figures: dict[str, Any] = field(default_factory=dict)  # shown in the table, kept in the file
     wrong: dict[str, list[str]] = field(default_factory=dict)  # by mark
     broke_at: float = 0.0

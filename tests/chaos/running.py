@@ -54,15 +54,17 @@ class Houses:
         without = row.without if self._undefended else None
         variables = {**row.variables, **(without.variables if without else {})}
         patches = without.patches if without else ()
-        wanted = (sorted(variables.items()), patches, row.through_proxies, row.workers, row.env_file)
+        wanted = (
+            sorted(variables.items()), patches, row.through_proxies, row.redis, row.workers, row.env_file,
+        )  # fmt: skip
         if self._standing is not None and self._standing[0] == wanted:
             return self._standing[1]
         self.close()
         stack = ExitStack()
         house = stack.enter_context(
             running_house(
-                variables, through_proxies=row.through_proxies, without=patches, workers=row.workers,
-                env_file=row.env_file, ready=not self._undefended,
+                variables, through_proxies=row.through_proxies, redis=row.redis, without=patches,
+                workers=row.workers, env_file=row.env_file, ready=not self._undefended,
             )
         )  # fmt: skip
         self._standing = wanted, house, stack
@@ -88,7 +90,7 @@ def run(row: Row, house: House, undefended: bool = False) -> Result:
     house.heal()
     before = house.backend.metrics()
     with watched(house.backend) as watch, load_on(house.backend.url, row.per_s) as load:
-        trial = Trial(row, house, load, patience_s=SHORT_PATIENCE_S if undefended else PATIENCE_S)
+        trial = Trial(row, house, load, SHORT_PATIENCE_S if undefended else PATIENCE_S, undefended)
         _act(trial)
     judge(trial, watch, before, _settled(house.backend))
     return Result(row, undefended, trial.wrong, trial.figures, time.monotonic() - began)
