@@ -63,12 +63,17 @@ class Caller:
     ) -> None:
         parts = urlsplit(url)
         self._host, self._port, self._tls = parts.hostname, parts.port, tls
-        self.request = (
-            f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: image/jpeg\r\n"
-            f"Content-Length: {len(image)}\r\n\r\n"
-        ).encode() + image
+        self._netloc, self._image = parts.netloc, image
+        self.ask_as(path)
         self._writer: asyncio.StreamWriter | None = None
         self._reader = asyncio.StreamReader()
+
+    def ask_as(self, path: str) -> None:
+        """From now on."""
+        self.request = (
+            f"POST {path} HTTP/1.1\r\nHost: {self._netloc}\r\nContent-Type: image/jpeg\r\n"
+            f"Content-Length: {len(self._image)}\r\n\r\n"
+        ).encode() + self._image
 
     async def ask(self, patience_s: float = PATIENCE_S) -> Reply:
         """After its patience, or whatever breaks the connection, the caller has hung up and there is NO_ANSWER."""

@@ -29,6 +29,7 @@ JPEG_QUALITY = 85
 PATIENCE_S = 20.0  # of a caller: far beyond any deadline, so that a hang is seen as one
 MAX_S = 900.0  # whatever a row forgets
 MOST_UNDER_WAY = 2000
+IDLE_S = 10.0  # the backend ends a connection that rests for 20 s
 NEAR_PX = 0.2  # the answer's numbers are rounded
 
 
@@ -86,12 +87,13 @@ class Load:
         if urlsplit(url).hostname not in {"127.0.0.1", "localhost"}:
             raise ValueError(f"{url} is not on this machine")
         self.per_s = per_s
+        self.longest_s = MAX_S
         self.asked: list[Asked] = []
         self.sent = 0
         self.skipped = 0  # too many were under way
-        self._address = url, f"/api/detect?{query}"
+        self._url, self._path = url, f"/api/detect?{query}"
         self._patience_s = patience_s
-        self._idle: dict[int, list[Caller]] = {number: [] for number in range(SCENES)}
+        self._idle: dict[int, list[tuple[float, Caller]]] = {number: [] for number in range(SCENES)}
         self._ending = threading.Event()
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -120,7 +122,7 @@ class Load:
         self._ending.set()
 
     async def run(self) -> None:
-        ends_at, due = time.monotonic() + MAX_S, time.monotonic()
+        ends_at, due = time.monotonic() + self.longest_s, time.monotonic()
         while not self._ending.is_set() and time.monotonic() < ends_at:
             if self.per_s <= 0:
                 await asyncio.sleep(0.01)
@@ -132,7 +134,7 @@ class Load:
         if self._under_way:
             await asyncio.wait(self._under_way)
         for callers in self._idle.values():
-            for caller in callers:
+            for _, caller in callers:
                 caller.hang_up()
 
     def _send(self, due: float) -> None:
@@ -146,12 +148,21 @@ class Load:
 
     async def _ask(self, number: int, due: float) -> None:
         scene = number % SCENES
-        idle = self._idle[scene]
-        url, path = self._address
-        caller = idle.pop() if idle else Caller(url, path, scenes()[scene].jpeg)
+        caller = self._caller(scene)
+        caller.ask_as(self.path(number))
         reply = await caller.ask(self._patience_s)
-        idle.append(caller)
+        self._idle[scene].append((time.monotonic(), caller))
         self.asked.append(Asked(number, scene, due, reply))
+
+    def path(self, number: int) -> str:
+        return self._path
+
+    def _caller(self, scene: int) -> Caller:
+        """The one that asked last. Whoever rested for long may find its connection closed: that is no failure."""
+        idle = self._idle[scene]
+        while idle and time.monotonic() - idle[0][0] > IDLE_S:
+            idle.pop(0)[1].hang_up()
+        return idle.pop()[1] if idle else Caller(self._url, self._path, scenes()[scene].jpeg)
 
 
 def words_of(one: Asked) -> str:
@@ -161,8 +172,13 @@ def words_of(one: Asked) -> str:
 @contextmanager
 def load_on(url: str, per_s: float = 50.0, query: str = "", patience_s: float = PATIENCE_S) -> Iterator[Load]:
     """Nobody is still waiting for an answer when the block has ended."""
+    with carried(Load(url, per_s, query, patience_s), patience_s) as load:
+        yield load
+
+
+@contextmanager
+def carried(load: Load, patience_s: float = PATIENCE_S) -> Iterator[Load]:
     scenes()
-    load = Load(url, per_s, query, patience_s)
     thread = threading.Thread(target=lambda: asyncio.run(load.run()), name="load")
     thread.start()
     try:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from backend import serve
 from backend.services.breaker import Breaker
+from tests.chaos import credulous, planted_leaks
 
 
 def no_breaker() -> None:
@@ -17,14 +18,21 @@ def no_breaker() -> None:
     Breaker.ended = lambda *_: None  # type: ignore[method-assign,assignment]
 
 
-PATCHES: dict[str, Callable[[], None]] = {"the breaker": no_breaker}
+PATCHES: dict[str, Callable[[], None]] = {
+    "the breaker": no_breaker,
+    **planted_leaks.PATCHES,
+    **credulous.PATCHES,
+}
 
 
-def main(names: list[str]) -> None:
+def patch(names: list[str]) -> None:
     for name in names:
         PATCHES[name]()
-    serve.main()
 
+
+if __name__ == "__mp_main__":  # in each worker of several, which multiprocessing starts with the same words
+    patch(sys.argv[1:])
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    patch(sys.argv[1:])
+    serve.main()
