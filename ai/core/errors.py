@@ -27,6 +27,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+MAX_WORDS = 1_000  # characters of a BackendError
+
 
 class CrossfadeError(Exception):
     """The root of every error that Crossfade raises on purpose."""
@@ -78,10 +80,14 @@ def _shown(value: object) -> object:
 
 
 class BackendError(CrossfadeError):
-    """A side was asked and gave no detections."""
+    """A side was asked and gave no detections. Its sentence may quote that side, and so is cut: it goes into logs
+    and answers."""
 
     retryable: ClassVar[bool] = False  # the same side may be asked again
     counts_against_backend: ClassVar[bool] = True  # it is a sign that the side is not well
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__(words if len(words) <= MAX_WORDS else words[: MAX_WORDS - 1] + "…")
 
 
 class Unavailable(BackendError):

@@ -12,7 +12,7 @@ import pytest
 from ai.core.errors import InvalidDetections, InvalidModelOutput, ModelNotFound
 from ai.core.geometry import letterbox
 from ai.core.processing import finish
-from ai.triton.asking import grpc_wire, http_body
+from ai.triton.asking import answers, grpc_wire, http_body
 from ai.triton.asking.contract import contract_of
 from ai.triton.asking.described import CONFIG, described
 from ai.triton.asking.protobuf_walk import raw_bytes
@@ -25,7 +25,7 @@ MEASURE = """
 import re
 from pathlib import Path
 from ai.core.errors import InvalidModelOutput
-from ai.triton.asking import grpc_wire, http_body, http_wire
+from ai.triton.asking import answers, grpc_wire, http_body, http_wire
 from ai.triton.asking.described import METADATA, described
 
 kb = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -81,6 +81,18 @@ def test_large_tensors_are_no_giants() -> None:
     response = liars.answer(liars.PIXELS)
     response.raw_output_contents[0] = bytes(8_000_000)
     assert len(grpc_wire.decode(response.SerializeToString()).outputs["rows"].data) == 8_000_000
+
+
+def test_a_long_word_of_a_tritons_makes_no_long_error() -> None:
+    """What a liar calls its version, its types and its shapes went into the log, 60 KB of it for each request."""
+    config = liars.MessageToDict(liars.configuration(liars.ENCODED), preserving_proto_field_name=True)
+    honest = contract_of(liars.ENCODED, "1", described(CONFIG, config), {})
+    response = liars.answer()
+    response.model_version = "7" * 30_000
+    response.outputs[0].datatype = "FP32" * 2_000
+    with pytest.raises(InvalidModelOutput, match="version '777") as refused:
+        answers.read(grpc_wire.decode(response.SerializeToString()), honest, None)
+    assert len(str(refused.value)) == 1_000
 
 
 def test_more_objects_than_a_spec_may_name_are_no_detections() -> None:

@@ -19,7 +19,7 @@ MAX_ANSWER_BYTES = (
 )  # a raw head of 8400 x 84 floats has 2.8 MB; a liar gets no more than this
 # What says what an answer is made of, and what Triton says of its models, unpacks to many hundred times its size.
 MAX_HEAD_BYTES = 64 * 1024  # names, types and shapes of some outputs
-MAX_DESCRIPTION_BYTES = 1024 * 1024  # a configuration carries the labels
+MAX_DESCRIPTION_BYTES = 512 * 1024  # a configuration carries the labels
 MAX_WORDS = 300  # of Triton's own text in a message: a model's traceback can fill a page
 
 Json = dict[str, Any]
