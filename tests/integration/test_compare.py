@@ -430,8 +430,11 @@ def test_a_build_ends_with_the_command_that_was_killed(tmp_path):
     source, models = pictures(tmp_path / "footage", 2), tmp_path / "models"
     with started(tmp_path, "--source", source, TRITON_REPOSITORY=str(models)) as run:
         until(lambda: builds(tmp_path), "the build never started")
+        (build,) = builds(tmp_path)
+        os.kill(build, signal.SIGSTOP)  # it does not get done meanwhile
         run.kill()
         run.wait(PATIENCE_S)
+        os.kill(build, signal.SIGCONT)
     until(lambda: not builds(tmp_path), "the build runs on")
     assert not list(models.rglob("config.pbtxt")), "it was not ended, it was done"
 

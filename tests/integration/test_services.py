@@ -345,8 +345,8 @@ def raw_post(port: int) -> socket.socket:
 
 
 def test_sigterm_ends_the_service_after_the_requests_in_flight_are_answered():
-    with running("rtdetr") as service, concurrent.futures.ThreadPoolExecutor(6) as pool:
-        files = [("files", ("a.jpg", sample_jpeg())) for _ in range(24)]
+    with running("yolo26") as service, concurrent.futures.ThreadPoolExecutor(6) as pool:
+        files = [("files", ("a.jpg", sample_jpeg())) for _ in range(12)]
         asked = [pool.submit(service.post, "/detect/batch", files=files, timeout=60) for _ in range(3)]
         wait_for(lambda: service.get("/health").json()["in_flight"] == 3)
         service.process.send_signal(signal.SIGTERM)
