@@ -10,7 +10,7 @@ EXTRAS := ai,embedded,fleet,tracing,mqtt,track,bench,dev
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
-.PHONY: setup up down test check eval bench evidence proof clean docs chaos soak browser
+.PHONY: setup up down test check eval bench evidence proof clean docs chaos soak browser audit
 
 setup: $(READY)
 
@@ -71,6 +71,10 @@ chaos: setup
 # Half of what the stack carries, with a fault a minute and nothing that may grow: two hours.
 soak: setup
 	$(BIN)/python -m tests.chaos.soak
+
+# What is installed is what was pinned, and no advisory knows a hole in it; that half asks PyPI, see SECURITY.md.
+audit: setup
+	$(BIN)/python -m tests.security.audit
 
 clean:
 	rm -rf $(VENV) var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis

@@ -122,7 +122,9 @@ def cards() -> list[str]:
         return []
     command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LOOK_TIMEOUT_S)  # noqa: S603
+        asked = subprocess.run(  # noqa: S603 - our own words, no shell
+            command, capture_output=True, text=True, check=False, timeout=_LOOK_TIMEOUT_S
+        )
     except (OSError, subprocess.TimeoutExpired):
         return []
     return asked.stdout.strip().splitlines() if asked.returncode == 0 else []

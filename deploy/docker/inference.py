@@ -48,7 +48,7 @@ def _question() -> tuple[bytes, dict[str, str]]:
 
 def _json(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> dict[str, Any]:
     request = urllib.request.Request(url, body, headers or {})  # noqa: S310 - the address in our own command
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
         found: dict[str, Any] = json.load(answer)
         return found
 

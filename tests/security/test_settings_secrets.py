@@ -60,9 +60,7 @@ def test_a_bad_setting_is_refused_and_no_secret_is_said(environment, kind: str) 
 
 def test_the_line_still_names_the_variable_and_what_is_left_of_its_value(environment) -> None:
     environment.setenv("RTDETR_URL", f"http://ops:{ADMIN}@127.0.0.1:many")
-    with pytest.raises(
-        BadSetting, match=r"^RTDETR_URL='http://…@127\.0\.0\.1:many': .*http://localhost:8090"
-    ):
+    with pytest.raises(BadSetting, match=r"^RTDETR_URL='http://…@127\.0\.0\.1:many': "):
         read_settings()
     environment.setenv("RTDETR_URL", "ftp://elsewhere")
     with pytest.raises(BadSetting, match=r"^RTDETR_URL='ftp://elsewhere': "):
