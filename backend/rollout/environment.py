@@ -1,14 +1,16 @@
 """What the environment and the watched .env say of the flags, and what this machine's workers saw of it last.
 
 TRITON_ENABLED is the kill switch: thrown while either source says false. It is obeyed at the first look; anything else
-in .env has to be there at two looks in a row, since an editor may empty a file before it fills it again. So has a
-refusal to let us read it, which throws the switch as well: root writes there in a hurry, under a umask of 077.
+in .env has to be there at two looks in a row with nobody writing between them, since an editor may empty a file before
+it fills it again, and one that is written all the time reads half written twice. So has a refusal to let us read it,
+which throws the switch as well: root writes there in a hurry, under a umask of 077.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ DENIED = f"{SWITCH}=false # for all we know: it may not be read"
 LOCK_S = 0.1  # another worker makes its change of the flags meanwhile; the next look tries again
 
 Clock = Callable[[], float]
+_Written = tuple[int, int, int]  # device and inode of the file, and when
 T = TypeVar("T")
 
 
@@ -97,7 +100,9 @@ class EnvironmentWatch:
         self._poll_s = poll_s
         self._clock = clock
         self._due_at = float("-inf")
-        self._last = ""  # what the last look found
+        self._last = ""  # what the last look found …
+        self._last_written: _Written | None = None  # … and when that was written
+        self._thrown = False  # by what a look found, since the file was last found at rest
         self._settled = ""  # what was found twice
         self._complaints: set[str] = set()
         self._file = _Source(self._complain)
@@ -108,6 +113,7 @@ class EnvironmentWatch:
         """At the start there is nothing to wait for. A file that nobody can read may throw the switch."""
         text = self._text()
         self._last = self._settled = f"{SWITCH}=false" if text is None else text
+        self._last_written = self._written()
         self.said = self._together()
 
     def look(self) -> bool:
@@ -117,14 +123,21 @@ class EnvironmentWatch:
         text = self._text()
         if text is None:
             return False
-        if text != self._last:
-            self._last = text
+        written = self._written()
+        if (text, written) != (self._last, self._last_written):
+            self._last, self._last_written = text, written
+            self._thrown |= _throws(text)
             self._due_at = float("-inf")  # to be seen again as soon as may be
-        elif text != self._settled:
-            self._settled = text
-            self._complaints.clear()
+        else:
+            self._settle(text)
         before, self.said = self.said, self._together()
         return self.said != before
+
+    def _settle(self, text: str) -> None:
+        self._thrown = False
+        if text != self._settled:
+            self._settled = text
+            self._complaints.clear()
 
     def is_current(self) -> bool:
         """Whether what is said is still what stands there: another worker may have seen the next edit already."""
@@ -146,6 +159,9 @@ class EnvironmentWatch:
         """
         self._due_at = self._clock() + self._poll_s
         try:
+            if stat.S_ISFIFO(self._path.stat().st_mode):  # whoever reads it may be held for ever
+                self._complain("it is a pipe, which is not read, and what it said stays in force")
+                return None
             text = self._path.read_bytes().decode("utf-8")
         except FileNotFoundError:
             return ""
@@ -159,6 +175,14 @@ class EnvironmentWatch:
             return None
         return text
 
+    def _written(self) -> _Written | None:
+        """None where nothing can be said of it. Asked after it was read: what is written meanwhile shows next time."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns
+
     def _together(self) -> Said:
         file_switch, file_fraction, file_shadow = self._file.says(watched_of_env_file(self._settled))
         own_switch, own_fraction, own_shadow = self._own
@@ -168,7 +192,7 @@ class EnvironmentWatch:
         self._tell_if_hidden(SHADOW, file_shadow, own_shadow)
         switches = [switch for switch in (own_switch, file_switch) if switch is not None]
         return Said(
-            kill_switch=not switches or not all(switches) or _throws(self._last),
+            kill_switch=not switches or not all(switches) or self._thrown,
             fraction=file_fraction if own_fraction is None else own_fraction,
             shadow=file_shadow if own_shadow is None else own_shadow,
         )

@@ -324,6 +324,33 @@ class TestEnvironment:
         assert looked.after(half, looks=1) == before
         assert looked.after("TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION=0.1\n") == before
 
+    def test_a_file_that_is_written_all_the_time_is_obeyed_when_that_has_ended(self, env: Path) -> None:
+        """However often it is found half written in the same place."""
+        looked = Looked(env)
+        for moment in range(5):
+            half = looked.after("TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION=0.", looks=1)
+            os.utime(env, ns=(moment, moment))
+            assert (half.kill_switch, half.fraction) == (False, 0.1)
+        whole = looked.after("TRITON_ENABLED=true\nTRITON_TRAFFIC_FRACTION=0.9\n")
+        assert whole.fraction == 0.9
+
+    def test_a_switch_that_was_thrown_stays_so_while_the_file_is_written_all_the_time(
+        self, env: Path
+    ) -> None:
+        looked = Looked(env)
+        said = [
+            looked.after(text, looks=1) for text in ("TRITON_ENABLED=false\n", "", "TRITON_ENA", "TRITON_E")
+        ]
+        assert [one.kill_switch for one in said] == [True] * 4
+        assert not looked.after("TRITON_ENABLED=true\n").kill_switch
+
+    def test_a_pipe_that_nobody_writes_to_is_not_waited_for(self, env: Path) -> None:
+        looked = Looked(env)
+        before = looked.watch.said
+        env.unlink()
+        os.mkfifo(env)
+        assert looked.after_looks(3) == before
+
     @pytest.mark.parametrize("nothing", ["", None])
     def test_a_file_that_stays_empty_or_away_says_nothing(self, env: Path, nothing: str | None) -> None:
         assert Looked(env).after(nothing) == Said(kill_switch=True)
@@ -388,7 +415,7 @@ class TestEnvironment:
         assert looked.watch.is_current()
         looked.after("TRITON_ENABLED=false\n", looks=1)
         assert not looked.watch.is_current()
-        looked.after("TRITON_ENABLED=false\n", looks=1)
+        looked.after_looks(1)
         assert looked.watch.is_current()
 
     @pytest.mark.parametrize("word", ["nan", "1.5", "-1", "much"])
