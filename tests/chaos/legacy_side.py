@@ -16,6 +16,7 @@ import uvicorn
 from ai.serving.app import create_app
 from ai.serving.settings import ServiceSettings
 from tests.chaos.engine import SPEC, Orders, WaitingEngine
+from tests.chaos.legacy_lies import Lying
 from tests.services import ROOT, SHARING, Service, free_port, stop, wait_until_ready
 
 KEEP_ALIVE_S = 20
@@ -60,7 +61,8 @@ class LegacySide:
 
 def main(port: str, orders: str) -> None:
     settings = ServiceSettings(port=int(port), weights="none")
-    app = create_app(SPEC, lambda: WaitingEngine(Orders(Path(orders))), settings)
+    told = Orders(Path(orders))
+    app = Lying(create_app(SPEC, lambda: WaitingEngine(told), settings), told)
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", timeout_keep_alive=KEEP_ALIVE_S)
 
 
