@@ -1,5 +1,4 @@
 # Crossfade's commands. `make up` and `make test` need nothing but Python 3.11+ and this folder.
-# A target whose part is still to be built says so and ends with an error.
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,8 +27,9 @@ up: setup
 down: setup
 	$(BIN)/crossfade down
 
+# What may run beside others does, on all cores; the rest has the machine for itself. Both are run, whatever the first says.
 test: setup
-	$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -q -n logical --dist loadfile -m beside; first=$$?; $(BIN)/python -m pytest -m "not beside" && exit $$first
 
 check: setup
 	$(BIN)/ruff format --check .

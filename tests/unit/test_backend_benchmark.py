@@ -43,6 +43,8 @@ from benchmarks.meter import Cores, Reading
 from benchmarks.processes import NotStartedError, running
 from benchmarks.report import Spread
 
+pytestmark = pytest.mark.alone
+
 SETTINGS = Settings(
     callers=(1, 32), size="640x360", seconds=0.2, triton_seconds=0.2, ceiling_seconds=0.2, rounds=3,
     timeout_s=30.0, repeats=1, calls=5,

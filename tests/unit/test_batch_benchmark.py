@@ -15,6 +15,8 @@ from benchmarks.live_caller import LiveCaller
 from benchmarks.machine import this_machine
 from tests.batches import scripted
 
+pytestmark = pytest.mark.alone
+
 SETTINGS = Settings("yolo26", "96x64", 10, 2, (8, 32), 32)
 START_S, PICTURE_S = 0.9, 0.05
 

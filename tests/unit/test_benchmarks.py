@@ -25,6 +25,8 @@ from benchmarks.report import Report, Settings, Spread, beside_ceiling, summaris
 from benchmarks.table import as_text
 from benchmarks.wire import NotLoopbackError
 
+pytestmark = pytest.mark.alone
+
 BODIES = (b"first", b"the second", b"x" * 200_000)
 
 

@@ -14,6 +14,8 @@ from backend.cameras.opening import drawn_cameras
 from backend.cameras.tracking import Tracker
 from tests.camera_parts import FPS, answer
 
+pytestmark = pytest.mark.alone
+
 # --- drawn cameras ----------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,8 @@ from benchmarks.holding import LOST_SHARE, holds, most_held
 from benchmarks.steady import Watched, watch
 from tests.services import free_port
 
+pytestmark = pytest.mark.alone
+
 NOTHING = Watched(1, 5.0, 100, 100, 0, 0, 10.0, 20.0)
 
 

@@ -13,6 +13,8 @@ from benchmarks.client_report import CLIENT, OFFICIAL, STUB, Report, Settings, W
 from benchmarks.machine import this_machine
 from benchmarks.progress import Progress
 
+pytestmark = pytest.mark.alone
+
 SETTINGS = Settings(callers=(2,), seconds=0.1, rounds=2)
 
 

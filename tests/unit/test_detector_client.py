@@ -46,6 +46,8 @@ from backend.transports.fake import FakeTransport, Hang
 from tests.clocks import HandClock
 from tests.hearts import DETECTOR, JPEG, Heart, heart
 
+pytestmark = pytest.mark.alone
+
 EMPTY = Found(Detections((), 640, 480), "1")
 NO_RETRY = {"triton_max_retries": 0}
 KINDS = [Unavailable, Overloaded, DeadlineExceeded, ServerError, ModelNotFound, InvalidModelOutput, Refused]

@@ -19,6 +19,8 @@ from ai.core.image import ImageLimits, decode, read_header
 from tests import pictures
 from tests.pictures import Pixels, scene
 
+pytestmark = pytest.mark.alone
+
 
 def by_pillow(data: bytes) -> Pixels:
     return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))

@@ -30,6 +30,8 @@ from tests.clocks import HandClock
 from tests.pictures import jpeg, scene
 from tests.rollout_house import House
 
+pytestmark = pytest.mark.alone
+
 T = TypeVar("T")
 
 YOLO = "yolo26"

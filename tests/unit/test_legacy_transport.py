@@ -31,6 +31,8 @@ from backend.transports.legacy_answers import Reply, detections_of
 from tests import http_servers
 from tests.http_servers import raw_server, sockets_to, until
 
+pytestmark = pytest.mark.alone
+
 SERVICE = "http://legacy.test:8090"
 ASK = Ask("rtdetr", b"\xff\xd8 a picture", timeout_s=20.0)
 A_CAT = {

@@ -18,6 +18,8 @@ from backend.stack import rotation
 from backend.stack.rotation import LogBounds, begin_anew, kept, rotate
 from tests.log_writer import line_of
 
+pytestmark = pytest.mark.alone
+
 SMALL = LogBounds(max_bytes=100, files=3)
 SHORT_WRITES = """
 import errno, resource, signal, sys

@@ -41,6 +41,8 @@ from backend.observe.metrics import DURATION_BUCKETS_S, Metrics
 from backend.services.errors import code_of
 from backend.services.lanes import Barrier
 
+pytestmark = pytest.mark.alone
+
 SERVED = RequestEnded(
     request_id="r1", caller_request_id="theirs", camera="front", detector="yolo26", decided="triton", outcome="ok",
     backend="triton",

@@ -26,6 +26,8 @@ from backend.shadow.recorder import Recorder
 from backend.sides import LEGACY, TRITON, Side
 from tests.clocks import HandClock
 
+pytestmark = pytest.mark.alone
+
 T = TypeVar("T")
 
 YOLO = "yolo26"

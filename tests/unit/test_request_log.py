@@ -26,6 +26,8 @@ from backend.observe.lines import MAX_VALUE_CHARS
 from backend.observe.logs import RequestLog, configure
 from backend.observe.writer import Writer
 
+pytestmark = pytest.mark.alone
+
 SERVED = RequestEnded(
     request_id="r1", caller_request_id="theirs", camera="front door", detector="yolo26", decided="triton", outcome="ok",
     backend="triton", model_version="2", reason="FRACTION", fallback_reason=None, attempts=1, bucket=7,

@@ -21,6 +21,8 @@ from backend.stack.starting import Start, require_free, watch
 from tests.services import free_port
 from tests.stack_parts import MODULE, noted, part
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def journal(tmp_path):

@@ -8,6 +8,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+
+pytestmark = pytest.mark.alone
+
 PROGRAM = """
 import asyncio, time
 from backend.standstill import ended_at_a_standstill
