@@ -75,6 +75,11 @@ class Caller:
             f"Content-Length: {len(self._image)}\r\n\r\n"
         ).encode() + self._image
 
+    @property
+    def was_left(self) -> bool:
+        """While it asked nothing the other side closed the connection: a client that looks opens another."""
+        return self._writer is not None and (self._reader.at_eof() or self._writer.is_closing())
+
     async def ask(self, patience_s: float = PATIENCE_S) -> Reply:
         """After its patience, or whatever breaks the connection, the caller has hung up and there is NO_ANSWER."""
         began = time.time()

@@ -162,6 +162,8 @@ class Load:
         idle = self._idle[scene]
         while idle and time.monotonic() - idle[0][0] > IDLE_S:
             idle.pop(0)[1].hang_up()
+        while idle and idle[-1][1].was_left:
+            idle.pop()[1].hang_up()
         return idle.pop()[1] if idle else Caller(self._url, self._path, scenes()[scene].jpeg)
 
 
