@@ -31,6 +31,7 @@ def main() -> None:
         workers=settings.workers,
         loop="uvloop",
         http=BoundedHeads,
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,

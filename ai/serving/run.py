@@ -41,6 +41,7 @@ def serve(detector: TorchDetector) -> None:
         host=settings.host,
         port=settings.port,
         http=BoundedHeads,
+        ws="none",
         access_log=False,
         log_config=None,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -15,6 +15,7 @@ import time
 import cv2
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from ai.core.geometry import iou
@@ -404,3 +405,12 @@ def health_once_it_is(service, status: str) -> httpx.Response:
         if answer.json()["status"] == status:
             return answer
     raise AssertionError(f"/health never said {status!r}")
+
+
+def test_a_service_that_is_told_nothing_listens_on_this_machine_alone(service):
+    listening = [
+        one.laddr.ip
+        for one in psutil.Process(service.process.pid).net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    ]
+    assert listening == ["127.0.0.1"]
