@@ -19,6 +19,7 @@ from tests import scripted
 from tests.backends import Backend, running_backend
 from tests.chaos.engine import SPEC, Orders
 from tests.chaos.legacy_side import LegacySide
+from tests.chaos.stepped_clock import CLOCKS
 from tests.fault_proxy import HEALTHY, FaultProxy, running_proxy
 from tests.redis_server import RedisServer, running_redis
 from tests.services import ROOT
@@ -106,6 +107,7 @@ def running_house(
         stack.callback(legacy.stop)
         legacy.start()
         known = {**TO_TRITON, **(variables or {})}
+        known = {name: word for name, word in known.items() if f"{name}=" not in (env_file or "")}
         ways = _ways(stack, triton, legacy, known.get("TRITON_PROTOCOL", "grpc")) if through_proxies else {}
         server = stack.enter_context(running_redis(folder / "redis")) if redis else None
         if server is not None:
@@ -140,7 +142,8 @@ def _backend(
     if "triton" in ways:
         to = dict.fromkeys(("TRITON_URL", "TRITON_HTTP_URL"), f"127.0.0.1:{ways['triton'].port}")
         to |= dict.fromkeys(("YOLO26_URL", "RTDETR_URL"), ways["legacy"].url)
-    module = ("tests.chaos.undefended", *without) if without else ("backend.serve",)
+    patched = "stepped_clock" if CLOCKS.keys() & {*without} else "undefended"
+    module = (f"tests.chaos.{patched}", *without) if without else ("backend.serve",)
     with running_backend(
         legacy=legacy.url, triton=triton, workers=workers, env_file=env_file, module=module, ready=ready,
         **{**to, "PYTHONPATH": str(ROOT), **known},

@@ -41,7 +41,8 @@ class Row:
     through_proxies: bool = False
     redis: bool = False  # the flags are kept in one, behind a proxy of its own
     workers: int = 1
-    env_file: str | None = None
+    env_file: str | None = None  # what it says is not said by variables
+    patches: tuple[str, ...] = ()  # of the backend, with and without its defence
     per_s: float = 50.0
     first: str = "triton"  # who serves before the fault, and again after it
     last: str | None = None  # … or somebody else after it

@@ -53,7 +53,7 @@ class Houses:
     def of(self, row: Row) -> House:
         without = row.without if self._undefended else None
         variables = {**row.variables, **(without.variables if without else {})}
-        patches = without.patches if without else ()
+        patches = (*row.patches, *(without.patches if without else ()))
         wanted = (
             sorted(variables.items()), patches, row.through_proxies, row.redis, row.workers, row.env_file,
         )  # fmt: skip
