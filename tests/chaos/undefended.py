@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from backend import serve
 from backend.services.breaker import Breaker
-from tests.chaos import credulous, planted_leaks
+from tests.chaos import careless, credulous, credulous_flags, planted_leaks, unrestrained
 
 
 def no_breaker() -> None:
@@ -21,7 +21,10 @@ def no_breaker() -> None:
 PATCHES: dict[str, Callable[[], None]] = {
     "the breaker": no_breaker,
     **planted_leaks.PATCHES,
+    **unrestrained.PATCHES,
     **credulous.PATCHES,
+    **credulous_flags.PATCHES,
+    **careless.PATCHES,
 }
 
 
