@@ -285,6 +285,14 @@ async def test_an_answer_without_end_is_cut_and_its_connection_with_it():
         await transport.close()
 
 
+async def test_twenty_thousand_boxes_that_could_be_are_not_read_while_all_callers_wait(side):
+    """On the event loop they take as long as a hundred requests."""
+    content = json.dumps({**GOOD, "detections": [A_CAT] * 20_000}).encode()
+    error = await fault(side, content=content)
+    assert type(error) is InvalidModelOutput
+    assert "too large" in str(error)
+
+
 async def test_a_problem_without_end_is_read_as_far_as_needed():
     flood = http_servers.floods(b"HTTP/1.1 500 Oh\r\n\r\n", b"x" * 100_000)
     async with raw_server(flood) as server:
