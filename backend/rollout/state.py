@@ -16,6 +16,7 @@ MAX_PINS = 10_000
 MAX_OVERRIDES = 1_000
 MAX_RAMPS = 100
 MAX_NAME_CHARS = 200
+_SHOWN_CHARS = 60  # of a value that is refused: the sentence stands in a log and in answers
 
 
 class InvalidState(CrossfadeError):
@@ -165,4 +166,4 @@ def _is_name(value: object) -> bool:
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
     if not holds:
-        raise InvalidState(f"{name} is {value!r}; it must be {allowed}")
+        raise InvalidState(f"{name} is {repr(value)[:_SHOWN_CHARS]}; it must be {allowed}")

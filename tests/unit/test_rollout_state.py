@@ -73,6 +73,13 @@ class TestState:
             return
         assert isinstance(json.loads(text), dict)
 
+    @pytest.mark.parametrize("wrong", [{"pins": {"porch": "x" * 10**6}}, {"pins": {"x" * 10**6: "legacy"}}])
+    def test_what_is_refused_is_not_repeated_as_a_whole(self, wrong: dict[str, Any]) -> None:
+        """The sentence goes into the log, and into answers, for as long as the store holds such a state."""
+        with pytest.raises(InvalidState) as refused:
+            RolloutState.from_table(wrong)
+        assert len(str(refused.value)) < 300
+
     def test_fields_of_a_later_version_are_ignored(self) -> None:
         assert RolloutState.from_table({"fraction": 0.5, "colour": "red"}).fraction == 0.5
 
