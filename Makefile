@@ -9,7 +9,7 @@ EXTRAS := ai,embedded,fleet,tracing,mqtt,track,bench,dev
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
-.PHONY: setup up down test check eval bench evidence proof clean docs chaos soak browser audit
+.PHONY: setup up down test check eval bench evidence proof clean docs chaos chaos-random soak browser audit fuzz
 
 setup: $(READY)
 
@@ -68,6 +68,10 @@ browser: setup
 chaos: setup
 	$(BIN)/python -m tests.chaos
 
+# Ten minutes of faults at random, planned from a seed, and the check of all that was kept of them.
+chaos-random: setup
+	$(BIN)/python -m tests.chaos.random_run
+
 # Half of what the stack carries, with a fault a minute and nothing that may grow: two hours.
 soak: setup
 	$(BIN)/python -m tests.chaos.soak
@@ -75,6 +79,10 @@ soak: setup
 # What is installed is what was pinned, and no advisory knows a hole in it; that half asks PyPI, see SECURITY.md.
 audit: setup
 	$(BIN)/python -m tests.security.audit
+
+# Spoiled pictures, answers and requests, 100,000 of each: a quarter of an hour; see docs/fuzzing.md.
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --json benchmarks/results/fuzz.json
 
 clean:
 	rm -rf $(VENV) var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis
