@@ -41,7 +41,7 @@ SPOILS: Mapping[str, Spoil] = {
 def spoilt(backend: Backend, spoil: Spoil) -> Iterator[None]:
     """The newest state is such a one; taken out again at the end."""
     with closing(_opened(backend)) as db:
-        version = AWAY + int(db.execute("SELECT max(version) FROM changes").fetchone()[0])
+        version = AWAY + newest(backend)
         row = (version, time.time(), "nobody", "spoilt", None, spoil(version))
         db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?)", row)
         try:
@@ -66,6 +66,11 @@ def turn_back(backend: Backend) -> int:
     """All but the first version is gone; how many were taken away."""
     with closing(_opened(backend)) as db:
         return db.execute("DELETE FROM changes WHERE version > 1").rowcount
+
+
+def newest(backend: Backend) -> int:
+    with closing(_opened(backend)) as db:
+        return int(db.execute("SELECT max(version) FROM changes").fetchone()[0])
 
 
 def _opened(backend: Backend) -> sqlite3.Connection:

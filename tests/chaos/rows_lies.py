@@ -145,18 +145,18 @@ ROWS: tuple[Row, ...] = (
     *(
         Row(
             f"a model's lies: {kind}", "lies", "each is found out, legacy answers, the breaker opens",
-            partial(triton_lies, kind), NO_LOOK_AT_TRITON, REASONS, quick=kind == "boxes",
+            partial(triton_lies, kind), NO_LOOK_AT_TRITON, REASONS,
         )
         for kind in lies.KINDS
     ),
     Row(
         "both sides lie", "lies", "a problem, never an empty scene",
-        both_lie, NO_LOOK_AT_LEGACY, REASONS, frozenset({200, 503}),
+        both_lie, NO_LOOK_AT_LEGACY, REASONS, frozenset({200, 503}), quick=True,
     ),
     Row(
         "a model's lies that look true", "lies", f"the comparison finds each within {COMPARISONS} requests",
         plausible, Without("the comparison", {"TRITON_SHADOW_FRACTION": "0"}, fails="found"),
-        variables={"TRITON_SHADOW_FRACTION": "1"}, excused={"right": LOOKS_RIGHT},
+        variables={"TRITON_SHADOW_FRACTION": "1"}, quick=True, excused={"right": LOOKS_RIGHT},
     ),
     Row(
         "legacy's lies: documents that are none", "lies", "a problem, never an empty scene",
