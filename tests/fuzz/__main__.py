@@ -66,16 +66,14 @@ def main() -> int:
     if asked.make:
         sys.stdout.buffer.write(_made(*asked.make, asked.seed))
         return 0
-    tallies = [
-        tally
-        for group in asked.groups or GROUPS
-        for tally in run(group, asked.cases, asked.seed, asked.seconds, asked.kept)
-    ]
+    tallies: list[Tally] = []
+    for group in asked.groups or GROUPS:
+        tallies += run(group, asked.cases, asked.seed, asked.seconds, asked.kept)
+        if asked.json:
+            _keep(asked.json, tallies)
     print(table_of(tallies))
     defects = [defect for tally in tallies for defect in tally.defects]
     print("\n".join(defect.line() for defect in defects))
-    if asked.json:
-        _keep(asked.json, tallies)
     return 1 if defects else 0
 
 

@@ -17,6 +17,7 @@ import httpx
 import hypothesis
 import schemathesis
 from hypothesis import HealthCheck, Phase
+from schemathesis.core.failures import FailureGroup
 from schemathesis.core.transport import Response
 from schemathesis.generation.stateful.state_machine import APIStateMachine
 from schemathesis.specs.openapi.checks import (
@@ -83,17 +84,20 @@ def run(stories: int, seed: int, seconds: float = float("inf")) -> Tally:
     with _stack() as backend:
         tally.control_s = _control_s(backend)
         peak = Peak([backend.pid])
-        machine = _machine(backend, tally, seed, began + seconds)
-        try:
-            for first in range(0, stories, STORIES_AT_ONCE):
-                _tell(machine, min(STORIES_AT_ONCE, stories - first), seed * 1_000_000 + first)
-        except _TimeUp:
-            pass
+        tell_stories(backend.url, tally, stories, seconds)
         tally.peak_mb = peak.grown_mb()
         if backend.process is None or backend.process.poll() is not None:
             _note(tally, "crash", backend.log_text()[-500:])
     tally.took_s = time.monotonic() - began
     return tally
+
+
+def tell_stories(url: str, tally: Tally, stories: int, seconds: float = float("inf")) -> None:
+    """What came of each step, and what was wrong with it, is in the tally."""
+    machine = _machine(url, tally, time.monotonic() + seconds)
+    with suppress(_TimeUp):
+        for first in range(0, stories, STORIES_AT_ONCE):
+            _tell(machine, min(STORIES_AT_ONCE, stories - first), tally.seed * 1_000_000 + first)
 
 
 def _tell(machine: type[APIStateMachine], stories: int, seed: int) -> None:
@@ -107,14 +111,14 @@ def _tell(machine: type[APIStateMachine], stories: int, seed: int) -> None:
         hypothesis.seed(seed)(machine).run(settings=chosen)
 
 
-def _machine(backend: Backend, tally: Tally, seed: int, ends_at: float) -> type[APIStateMachine]:
-    schema = schemathesis.openapi.from_dict(linked_schema(backend))
-    schema.config.update(base_url=backend.url)
+def _machine(url: str, tally: Tally, ends_at: float) -> type[APIStateMachine]:
+    schema = schemathesis.openapi.from_dict(linked_schema(url))
+    schema.config.update(base_url=url)
 
     class Story(schema.as_state_machine()):  # type: ignore[misc]
         def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
             """By the step itself: hypothesis wants the same story to go the same way again."""
-            step = f"{seed} {case.method} {case.path} {case.query} {case.body}"
+            step = f"{tally.seed} {case.method} {case.path} {case.query} {case.body}"
             self.role = random.Random(step).choices(list(KEY_OF), _WEIGHTS)[0]
             key = KEY_OF[self.role]
             return {"headers": {"X-API-Key": key} if key else {}}
@@ -133,7 +137,7 @@ def _machine(backend: Backend, tally: Tally, seed: int, ends_at: float) -> type[
             try:
                 case.validate_response(response, checks=CHECKS)
                 _check_status(self.role, case, response)
-            except Exception as failure:  # noqa: BLE001  (of whatever kind)
+            except (Exception, FailureGroup) as failure:  # noqa: BLE001  (of whatever kind)
                 _note(tally, type(failure).__name__, f"{case.method} {case.path}: {_words(failure)}")
 
         def teardown(self) -> None:
@@ -159,9 +163,9 @@ class _TimeUp(Exception):
     """Nothing is wrong; the seconds are over."""
 
 
-def linked_schema(backend: Backend) -> dict[str, Any]:
-    """The backend's own, with the links that make stories of it, without the routes that are no API."""
-    document: dict[str, Any] = httpx.get(backend.url + "/openapi.json", trust_env=False, timeout=30).json()
+def linked_schema(url: str) -> dict[str, Any]:
+    """The API's own, with the links that make stories of it, without the routes that are no API."""
+    document: dict[str, Any] = httpx.get(url + "/openapi.json", trust_env=False, timeout=30).json()
     for path in _UNASKED:
         document["paths"].pop(path, None)
     del document["components"]["securitySchemes"]  # the keys are chosen here

@@ -79,7 +79,7 @@ class Overseer:
             now = time.monotonic()
             if (noted := _noted(number)) != at:
                 at, since = noted, now
-            if now - since > max(self.stall_s, STALL_CONTROLS * self._tally.control_s):
+            if now - since > self._patience_s(at):
                 process.kill()
                 return f"a hang: nothing for {now - since:.0f} s"
             if now > self._ends_at:
@@ -87,6 +87,11 @@ class Overseer:
                 process.wait(60)
                 return ""
         return ""
+
+    def _patience_s(self, number: int | None) -> float:
+        """With a case; with what comes before all cases it is never short."""
+        least_s = STALL_S if number in (None, CONTROL) else self.stall_s
+        return max(least_s, STALL_CONTROLS * self._tally.control_s)
 
     def _read(self, told: Path) -> None:
         """The lines that are whole, once each."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from tests.api_parts import KEYS, running, settings_of, sides_of
 from tests.fuzz import api
 from tests.fuzz.mishaps import MISHAPS
 from tests.fuzz.overseer import Overseer
-from tests.fuzz.tally import table_of
+from tests.fuzz.tally import Tally, table_of
 from tests.fuzz.target import ACCEPTED, random_of
 from tests.fuzz.targets import TARGETS
 
 CASES = {"triton-line-grpc": 60, "triton-line-http": 60, "legacy-line": 100}
-USUAL_CASES = 1_000
+USUAL_CASES = 500
 FIRST = 100  # those before are giants, which take seconds
 SLICE = [name for name in TARGETS if name not in ("mishaps", "served")]
 
@@ -55,8 +56,24 @@ def test_each_broken_promise_is_found_and_laid_to_its_case(tmp_path) -> None:
     assert "mishaps" in table_of([tally])
 
 
-def test_stories_over_the_api_end_well() -> None:
-    """A real backend, with keys of every role and without."""
-    tally = api.run(stories=6, seed=0, seconds=30)
+def test_stories_over_the_api_end_well(tmp_path) -> None:
+    """With keys of every role and without; `make fuzz` tells more of them to a whole backend."""
+    tally = Tally(api.NAME, 0)
+    with running(settings_of(tmp_path, api_keys=KEYS, log_sample=0.0), sides_of()) as running_api:
+        api.tell_stories(running_api.url, tally, 15, seconds=60)
     assert [defect.line() for defect in tally.defects] == []
     assert tally.kinds[ACCEPTED] > 0
+
+
+def test_an_answer_that_is_not_as_documented_is_noted(tmp_path, monkeypatch) -> None:
+    """Negative control: where nothing may be answered with 200, each story ends in a defect."""
+    monkeypatch.setattr(api, "CHECKS", [_nothing_is_well])
+    tally = Tally(api.NAME, 0)
+    with running(settings_of(tmp_path, log_sample=0.0), sides_of()) as running_api:
+        api.tell_stories(running_api.url, tally, 2)
+    assert tally.defects
+    assert "planned" in tally.defects[0].words
+
+
+def _nothing_is_well(*_: object) -> None:
+    raise AssertionError("planned")
