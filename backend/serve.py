@@ -11,6 +11,7 @@ from ai.web.heads import BoundedHeads
 from backend.main import require_startable
 from backend.settings import read_settings
 from backend.standstill import PATIENCE_S
+from backend.supervisor import watch_workers
 
 KEEP_ALIVE_S = (
     20  # longer than what clients of ours and most proxies keep, so that no request meets a closing one
@@ -23,6 +24,7 @@ def main() -> None:
         require_startable(settings)
     except BadSetting as error:
         sys.exit(str(error))
+    watch_workers()
     uvicorn.run(
         "backend.main:app",
         factory=True,

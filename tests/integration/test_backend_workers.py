@@ -13,6 +13,7 @@ import psutil
 import pytest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from backend.standstill import PATIENCE_S
 from tests.backends import Backend, running_backend
 from tests.callers import Reply, ask, ask_anew, ask_often, counted
 from tests.services import Service
@@ -23,6 +24,7 @@ SERVED = 'detector_requests_total{backend="legacy",detector="yolo26",outcome="ok
 COUNTED = 'detector_request_duration_seconds_count{backend="legacy",detector="yolo26"}'
 PROMISE_S = 1.0
 LIFE_S = 3.0  # of a worker's last heartbeat
+SUPERVISOR_LOOKS_S = 0.5  # uvicorn's, between two looks
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,25 @@ async def test_after_a_worker_died_the_flags_agree_and_a_rollback_is_confirmed_o
     replies = await ask_anew(backend.url, 40)
     assert {reply.status for reply in replies} == {200}, counted(replies)
     assert {reply.flag_version for reply in replies} == {answer.json()["version"]}
+
+
+async def test_a_worker_that_dies_while_its_supervisor_listens_to_it_is_replaced_as_soon_as_any(
+    backend: Backend,
+) -> None:
+    """One that is stopped leaves the supervisor's question unanswered; killed then, it never will answer."""
+    took_s = []
+    for stopped_s in (0.0, 2 * SUPERVISOR_LOOKS_S):
+        victim = min(backend.workers)
+        if stopped_s:
+            os.kill(victim, signal.SIGSTOP)
+            await asyncio.sleep(stopped_s)
+        os.kill(victim, signal.SIGKILL)
+        killed_at = time.monotonic()
+        backend.until(lambda gone=victim: len(set(backend.workers) - {gone}) == WORKERS, "nobody came")
+        took_s.append(time.monotonic() - killed_at)
+        backend.until(lambda: set(beating(backend)) == set(backend.workers), "the new one does not serve")
+    plainly_s, asked_s = took_s
+    assert asked_s < plainly_s + PATIENCE_S / 2
 
 
 def beating(backend: Backend) -> dict[int, int]:
