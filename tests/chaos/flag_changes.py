@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
 from tests.backends import Backend
 
 DETECTOR = "rtdetr"
+PINS = {
+    "nobody's camera": "legacy"
+}  # set once, before all else: what must still stand when much else was changed
 PAUSE_S = 0.03
 PATIENCE_S = 30.0
 LIMITS = 1000  # values that it goes through, all different
@@ -85,6 +89,8 @@ class Changing:
 
 @contextmanager
 def changing(backend: Backend) -> Iterator[Changing]:
+    """From a state in which PINS are acknowledged."""
+    assert _put(backend, {"pins": PINS}), "the flags cannot be changed"
     made = Changing(backend)
     made.start()
     try:
@@ -95,7 +101,12 @@ def changing(backend: Backend) -> Iterator[Changing]:
 
 def give_back(backend: Backend) -> bool:
     """Everything to Triton, as before a rollback; whether that could be written."""
-    patch = {"enabled": True, "fraction": 1.0, "overrides": {}, "pins_suspended": False}
+    return _put(
+        backend, {"enabled": True, "fraction": 1.0, "overrides": {}, "pins": {}, "pins_suspended": False}
+    )
+
+
+def _put(backend: Backend, patch: Mapping[str, Any]) -> bool:
     headers = backend.admin | {"If-Match": "*"}
     url = f"{backend.url}/api/rollout"
     answer = httpx.put(url, json=patch, headers=headers, timeout=PATIENCE_S, trust_env=False)

@@ -7,7 +7,7 @@ import signal
 
 from tests.chaos.load import Asked
 from tests.chaos.row import Row, Trial, Without
-from tests.chaos.striking import quartile_s, strike
+from tests.chaos.striking import share_s, strike
 
 AT_ZERO = {"TRITON_TRAFFIC_FRACTION": "0"}
 ALONE = {**AT_ZERO, "FALLBACK": "none"}
@@ -101,7 +101,7 @@ def _judge_refusals(trial: Trial, since: float) -> None:
     untyped = [one for one in refused if not _is_typed(one)]
     trial.require(not untyped, "typed", f"{len(untyped)} of {len(refused)}: {untyped[:2]}")
     served = [one for one in trial.asked if one.reply.status == 200]
-    took_s, allowed_s = quartile_s(refused, 0.9), REFUSED_S + quartile_s(served, 0.9)
+    took_s, allowed_s = share_s(refused, 0.9), REFUSED_S + share_s(served, 0.9)
     trial.require(
         took_s <= allowed_s,
         "refused at once",

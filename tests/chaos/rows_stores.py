@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import closing, suppress
 
 from backend.rollout.store import StoreAway
 from backend.rollout.stores.opening import open_store
-from tests.chaos.flag_changes import DETECTOR, Changing, changing, give_back
+from tests.chaos.flag_changes import DETECTOR, PINS, Changing, changing, give_back
 from tests.chaos.row import Row, Trial, Without
-from tests.chaos.striking import quartile_s
-from tests.fault_proxy import HEALTHY, Blackhole, Latency
-from tests.redis_server import RedisServer
+from tests.chaos.store_faults import (
+    SLOW_S,
+    Fault,
+    copy_as_it_began,
+    deleted,
+    full,
+    killed,
+    locked,
+    partitioned,
+    replaced_by_an_old_copy,
+    replaced_by_rubbish,
+    slow,
+    store_url,
+)  # fmt: skip
+from tests.chaos.striking import share_s
 
 LOCKED_S = 10.0
 AWAY_S = 3.0
-SLOW_S = 0.06  # each answer of Redis; a worker gives it up after 0.25 s
 UNNOTICED = 3  # times what half of the requests took before …
 UNNOTICED_S = 0.05  # … and this, on two cores that others use too
 FEW = 5  # changes before the fault
@@ -36,84 +44,6 @@ HERE_ALONE = Without(
     "a rollback without the store", patches=("a rollback without the store",), fails="rolled back"
 )
 THREAD = Without("a thread for the store", patches=("a thread for the store",), fails="unnoticed")
-
-Fault = Callable[[Trial], AbstractContextManager[None]]
-
-
-# --- what is done to it -------------------------------------------------------------------------------------
-
-
-@contextmanager
-def locked(trial: Trial) -> Iterator[None]:
-    """By another process, which writes and does not end."""
-    with closing(sqlite3.connect(_file(trial), timeout=20, isolation_level=None)) as db:
-        db.execute("BEGIN EXCLUSIVE")
-        yield
-        db.execute("ROLLBACK")
-
-
-@contextmanager
-def deleted(trial: Trial) -> Iterator[None]:
-    for path in trial.house.backend.var.glob("crossfade.db*"):
-        path.unlink(missing_ok=True)
-    yield
-
-
-@contextmanager
-def replaced_by_an_old_copy(trial: Trial) -> Iterator[None]:
-    """As by a backup that somebody puts back: it knows none of the changes."""
-    copy = trial.house.folder / "old.db"
-    file = _file(trial)
-    for ending in ("-wal", "-shm"):
-        file.with_name(file.name + ending).unlink(missing_ok=True)
-    copy.replace(file)
-    yield
-
-
-@contextmanager
-def replaced_by_rubbish(trial: Trial) -> Iterator[None]:
-    with deleted(trial):
-        _file(trial).write_text("rubbish, as long as a page of it\n" * 200)
-        yield
-        _file(trial).unlink()
-
-
-@contextmanager
-def full(trial: Trial) -> Iterator[None]:
-    """As on a full disk, nothing that the backend writes to a file gets there: no store, no journal, no log."""
-    pid = trial.house.backend.pid
-    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, hard))
-    try:
-        yield
-    finally:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@contextmanager
-def killed(trial: Trial) -> Iterator[None]:
-    """It keeps nothing on disk, and comes back empty."""
-    _redis(trial).kill()
-    yield
-    _redis(trial).start()
-
-
-@contextmanager
-def partitioned(trial: Trial) -> Iterator[None]:
-    """Nothing is refused, nothing is answered."""
-    trial.house.ways["store"].behave(Blackhole())
-    yield
-    trial.house.ways["store"].behave(HEALTHY)
-
-
-@contextmanager
-def slow(trial: Trial) -> Iterator[None]:
-    trial.house.ways["store"].behave(Latency(SLOW_S))
-    yield
-    trial.house.ways["store"].behave(HEALTHY)
-
-
-# --- what holds meanwhile -----------------------------------------------------------------------------------
 
 
 def suffers(
@@ -157,7 +87,7 @@ def _strike(trial: Trial, changes: Changing) -> None:
     since = time.time()
     trial.lasting(WELL_S)
     trial.until(lambda: len(changes.acknowledged) >= FEW, "no change is acknowledged")
-    trial.note(median_before_ms=round(1000 * quartile_s(trial.load.since(since), 0.5), 1))
+    trial.note(median_before_ms=round(1000 * share_s(trial.load.since(since), 0.5), 1))
     ends_at = time.monotonic() + trial.patience_s
     while not (changes.under_way and trial.load.under_way):
         assert time.monotonic() < ends_at, "never were a write and a request under way at once"
@@ -172,12 +102,13 @@ def _judge_kept(trial: Trial, changes: Changing) -> None:
     trial.require(
         not elsewhere, "held", f"{len(elsewhere)} of {len(meanwhile)} were not served as the flags say"
     )
-    median_ms = 1000 * quartile_s(meanwhile, 0.5)
+    median_ms = 1000 * share_s(meanwhile, 0.5)
     allowed_ms = UNNOTICED * trial.figures["median_before_ms"] + 1000 * UNNOTICED_S
     trial.require(
         median_ms <= allowed_ms, "unnoticed", f"half took {median_ms:.0f} ms, allowed {allowed_ms:.0f} ms"
     )
     flags = trial.house.backend.get("/api/rollout").json()
+    trial.require(flags.get("pins") == PINS, "kept", f"{flags.get('pins')} in the place of the pins")
     found = flags.get("overrides", {}).get(DETECTOR)
     trial.require(
         found in changes.possible, "kept", f"{found} is in force, {sorted(changes.possible)[:3]} should be"
@@ -213,40 +144,17 @@ def _judge_rolled_back(trial: Trial, since: float) -> None:
 
 def _judge_history(trial: Trial, changes: Changing) -> None:
     """A store that was not lost holds each change that was acknowledged, in its order."""
-    with closing(open_store(_store_url(trial))) as store:
+    with closing(open_store(store_url(trial))) as store:
         stored = {change.version: change.state.overrides.get(DETECTOR) for change in store.history(10_000)}
     lost = [one for one in changes.acknowledged if stored.get(one.version) != one.value]
     trial.require(not lost, "kept", f"{len(lost)} acknowledged changes are not in the history: {lost[:2]}")
 
 
 def _stored_fraction(trial: Trial) -> float | None:
-    with suppress(StoreAway), closing(open_store(_store_url(trial))) as store:
+    with suppress(StoreAway), closing(open_store(store_url(trial))) as store:
         change = store.read().change
         return change.state.fraction if change else None
     return None
-
-
-def _copy_as_it_began(trial: Trial) -> None:
-    with (
-        closing(sqlite3.connect(_file(trial))) as db,
-        closing(sqlite3.connect(trial.house.folder / "old.db")) as copy,
-    ):
-        db.backup(copy)
-        copy.execute("DELETE FROM changes WHERE version > 1")
-        copy.commit()
-
-
-def _file(trial: Trial) -> Path:
-    return trial.house.backend.var / "crossfade.db"
-
-
-def _redis(trial: Trial) -> RedisServer:
-    assert trial.house.redis is not None
-    return trial.house.redis
-
-
-def _store_url(trial: Trial) -> str:
-    return _redis(trial).url if trial.house.redis else f"sqlite:///{_file(trial)}"
 
 
 SQLITE = (
@@ -256,7 +164,7 @@ SQLITE = (
     ),
     Row(
         "SQLite replaced by an old copy", "stores", "what was acknowledged since is not taken back",
-        suffers(replaced_by_an_old_copy, away=False, forgets=True, prepare=_copy_as_it_began), REMEMBERED, RAMPED,
+        suffers(replaced_by_an_old_copy, away=False, forgets=True, prepare=copy_as_it_began), REMEMBERED, RAMPED,
     ),
     Row(
         "SQLite replaced by what is no database", "stores", "the last good state holds",

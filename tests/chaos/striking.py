@@ -23,7 +23,7 @@ def under_way_at(moment: float, asked: Iterable[Asked]) -> list[Asked]:
     return [one for one in asked if one.reply.began < moment < one.reply.ended]
 
 
-def quartile_s(asked: Iterable[Asked], share: float) -> float:
+def share_s(asked: Iterable[Asked], share: float) -> float:
     """How long this share of them took at most; no requests, no time."""
     took = sorted(one.reply.took_s for one in asked)
     return took[min(len(took) - 1, int(share * len(took)))] if took else 0.0
