@@ -39,8 +39,10 @@ def kill_worker(trial: Trial) -> None:
         trial.until(lambda: len({*backend.workers} - {victim.pid}) == WORKERS, "nobody came in its place")
         trial.note(replaced_s=round(time.time() - trial.broke_at, 2))
     trial.mended()
-    trial.until_served_by("triton")
-    _judge_lost(trial, gone_at)
+    try:
+        trial.until_served_by("triton")
+    finally:
+        _judge_lost(trial, gone_at)
 
 
 def _judge_lost(trial: Trial, gone_at: float) -> None:
