@@ -1,5 +1,6 @@
 """COCO's 80 class names in its order, the aliases people write, and the classes a camera is watched for."""
 
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -60,3 +61,11 @@ def class_id(name: str, labels: tuple[str, ...] = COCO_80) -> int:
 
 def class_ids(names: Iterable[str], labels: tuple[str, ...] = COCO_80) -> frozenset[int]:
     return frozenset(class_id(name, labels) for name in names)
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def is_whole(text: str) -> bool:
+    """Half a sign, as JSON can carry it, has no bytes: it cannot be stored, nor sent but as JSON."""
+    return text.isascii() or not _HALVES.search(text)

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from ai.core.errors import InvalidSpec
 from ai.core.geometry import FitKind
-from ai.core.labels import COCO_80
+from ai.core.labels import COCO_80, is_whole
 
 InputType = Literal["uint8", "float32"]
 """RGB bytes as they are, or `(byte · pixel_scale − pixel_mean) / pixel_std`, which somebody has to compute."""
@@ -86,6 +86,9 @@ class DetectorSpec:
         _require(sorted(self.row) == sorted(ROW), "row", list(self.row), f"{', '.join(ROW)} in any order")
         _require(len(self.labels) > 0 and len(set(self.labels)) == len(self.labels), "labels",
                  f"{len(self.labels)} names", "at least one name, each once")  # fmt: skip
+        _require(
+            all(map(is_whole, self.labels)), "labels", f"{len(self.labels)} names", "whole signs, no halves"
+        )
 
     @classmethod
     def load(cls, path: Path) -> DetectorSpec:

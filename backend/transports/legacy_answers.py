@@ -21,6 +21,7 @@ from ai.core.errors import (
     ServerError,
     Unavailable,
 )
+from ai.core.labels import is_whole
 
 MAX_CLASS_ID = 9_999
 MAX_LABEL_CHARS = 100
@@ -101,7 +102,7 @@ def _row(found: Any, names: dict[int, str]) -> Row:
         raise TypeError("a box or its confidence is no number")
     if not _is_count(class_id, MAX_CLASS_ID):
         raise TypeError(f"a class_id is not a whole number from 0 to {MAX_CLASS_ID}")
-    if type(label) is not str or not 0 < len(label) <= MAX_LABEL_CHARS:
+    if type(label) is not str or not 0 < len(label) <= MAX_LABEL_CHARS or not is_whole(label):
         raise TypeError(f"a class is not a name of 1 to {MAX_LABEL_CHARS} characters")
     if names.setdefault(class_id, label) != label:
         raise ValueError(f"class {class_id} has two names")

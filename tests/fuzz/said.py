@@ -30,5 +30,7 @@ def check_believed(found: Detections, said: Iterable[Sequence[Any]]) -> None:
         hold(-1 <= one.y1 < one.y2 <= found.image_height + 1, f"outside: {one}")
         hold(0 <= one.score <= 1 and bool(one.label), f"no score or no label: {one}")
     hold(sorted(found) == sorted(map(tuple, said)), f"{len(found)} boxes are not those that were said")
+    for one in found:
+        one.label.encode()  # it is stored, and stands in pages
     scores = [one.score for one in found]
     hold(scores == sorted(scores, reverse=True), "the best does not come first")

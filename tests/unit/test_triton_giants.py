@@ -16,6 +16,7 @@ from ai.triton.asking import answers, grpc_wire, http_body
 from ai.triton.asking.contract import contract_of
 from ai.triton.asking.described import CONFIG, described
 from ai.triton.asking.protobuf_walk import raw_bytes
+from backend.transports.legacy_answers import Reply, detections_of
 from tests import liars
 from tests.scripted import SPEC
 
@@ -93,6 +94,20 @@ def test_a_long_word_of_a_tritons_makes_no_long_error() -> None:
     with pytest.raises(InvalidModelOutput, match="version '777") as refused:
         answers.read(grpc_wire.decode(response.SerializeToString()), honest, None)
     assert len(str(refused.value)) == 1_000
+
+
+def test_a_label_of_half_a_sign_is_no_label() -> None:
+    """JSON can carry one; a store cannot keep it, and failed of each comparison that named it."""
+    config = liars.MessageToDict(liars.configuration(liars.ENCODED), preserving_proto_field_name=True)
+    carried = {**SPEC.to_table(), "labels": ["cat", "\ud83d"]}
+    config["parameters"]["detector"]["string_value"] = json.dumps(carried)
+    with pytest.raises(ModelNotFound, match="whole signs"):
+        contract_of(liars.ENCODED, "1", described(CONFIG, config), {})
+    box = {"x": 1, "y": 2, "width": 3, "height": 4}
+    found = {"class": "\ud83d", "class_id": 1, "confidence": 0.5, "bbox": box}
+    answer = {"detections": [found], "image_width": 64, "image_height": 48}
+    with pytest.raises(InvalidModelOutput, match="a class is not a name"):
+        detections_of(Reply(200, {}, json.dumps(answer).encode()))
 
 
 def test_more_objects_than_a_spec_may_name_are_no_detections() -> None:
