@@ -34,7 +34,7 @@ class Patience:
     def end(self) -> None:
         """What waits now stops waiting, and nothing waits again."""
         self.ends_at = asyncio.get_running_loop().time()
-        if self._waiting is not None:
+        if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(self.ends_at)
 
     def apply(self) -> None:
@@ -97,4 +97,9 @@ class _PatientStream(httpcore.AsyncNetworkStream):
             return _PatientStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+        """Of a connection that has ended meanwhile, as it is of any that has: it speaks no TLS, and can be read to its
+        end. anyio asks its socket, which is no more."""
+        try:
+            return self._inner.get_extra_info(info)
+        except (AttributeError, OSError):
+            return True if info == "is_readable" else None
