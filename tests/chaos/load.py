@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -91,7 +91,8 @@ class Load:
         self.asked: list[Asked] = []
         self.sent = 0
         self.skipped = 0  # too many were under way
-        self._url, self._path = url, f"/api/detect?{query}"
+        self._url = url
+        self.query_of: Callable[[int], str] = lambda _: query  # by the request's number
         self._patience_s = patience_s
         self._idle: dict[int, list[tuple[float, Caller]]] = {number: [] for number in range(SCENES)}
         self._ending = threading.Event()
@@ -149,13 +150,18 @@ class Load:
     async def _ask(self, number: int, due: float) -> None:
         scene = number % SCENES
         caller = self._caller(scene)
-        caller.ask_as(self.path(number))
+        caller.ask_as(self._path(number))
         reply = await caller.ask(self._patience_s)
         self._idle[scene].append((time.monotonic(), caller))
         self.asked.append(Asked(number, scene, due, reply))
 
-    def path(self, number: int) -> str:
-        return self._path
+    def also(self, asked: Sequence[Asked]) -> None:
+        """What others asked the same backend meanwhile: it is counted and judged like the load's own."""
+        self.sent += len(asked)
+        self.asked.extend(asked)
+
+    def _path(self, number: int) -> str:
+        return f"/api/detect?{self.query_of(number)}"
 
     def _caller(self, scene: int) -> Caller:
         """The one that asked last. Whoever rested for long may find its connection closed: that is no failure."""
@@ -164,7 +170,7 @@ class Load:
             idle.pop(0)[1].hang_up()
         while idle and idle[-1][1].was_left:
             idle.pop()[1].hang_up()
-        return idle.pop()[1] if idle else Caller(self._url, self._path, scenes()[scene].jpeg)
+        return idle.pop()[1] if idle else Caller(self._url, image=scenes()[scene].jpeg)
 
 
 def words_of(one: Asked) -> str:

@@ -56,13 +56,11 @@ class LongLoad(Load):
         super().__init__(url, per_s)
         self.asked: Kept = Kept()  # type: ignore[assignment]
         self.longest_s = longest_s
+        self.query_of = lambda number: f"camera={camera_of(number)}"
 
     @property
     def kept(self) -> Kept:
         return self.asked
-
-    def path(self, number: int) -> str:
-        return f"/api/detect?camera={camera_of(number)}"
 
 
 def camera_of(number: int) -> str:

@@ -64,6 +64,9 @@ class Trial:
     wrong: dict[str, list[str]] = field(default_factory=dict)  # by mark
     broke_at: float = 0.0
     mended_at: float = 0.0
+    control_s: list[float] = field(
+        default_factory=list
+    )  # looks at the backend beside the load: how long each took
 
     def broken(self) -> None:
         """Called where the fault begins; what is measured is measured from here."""

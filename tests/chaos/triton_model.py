@@ -1,13 +1,15 @@
 """The real model of a real Triton, over the engine that waits; its orders say how it misbehaves.
 
 `{"exit": true}` ends the stub in the middle of an execution, `{"error": "INTERNAL", "share": 0.1}` fails one request in
-ten, `{"lie": "nan"}` spoils what is sent (`tests.chaos.lies`). Loaded by the `model.py` that `write_model` leaves.
+ten, `{"lie": "nan"}` spoils what is sent (`tests.chaos.lies`), `{"notes": true}` writes down
+what it is given. Loaded by the `model.py` that `write_model` leaves.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,8 +39,15 @@ class TritonPythonModel(RealModel):
         told = self.orders.read()
         if told.get("exit"):
             os._exit(1)
+        if told.get("notes"):
+            self._note(len(requests))
         responses = super().execute(requests)
         return [self._as_told(response, told) for response in responses]
+
+    def _note(self, requests):
+        """One line for each execution: when it began, and how many requests it was of."""
+        with self.orders.file.with_suffix(".seen").open("a") as seen:
+            seen.write(f"{time.time()} {requests}\n")
 
     def _as_told(self, response, told):
         if response.has_error() or random.random() >= told.get("share", 1.0):
