@@ -100,7 +100,9 @@ def kill_the_supervisor(trial: Trial) -> None:
             trial.require(not stack.triton_left, "orphans", "Triton runs on, and nobody looks after it")
             trial.note(ended_s=round(time.time() - trial.broke_at, 2))
             load.until(
-                lambda latest: all(one.reply.side == "legacy" for one in latest), "legacy does not take over"
+                lambda latest: all(one.reply.side == "legacy" for one in latest),
+                "legacy does not take over",
+                patience_s=trial.patience_s,
             )
         wrong = [one for one in load.asked if not one.right]
         trial.require(
