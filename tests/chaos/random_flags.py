@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -21,6 +22,9 @@ from tests.chaos.random_record import WELL_AGAIN_S, Check, Line, Record, label
 
 OBEYED_S = 1.0  # design, promise 3
 SIDES = ("triton", "legacy")
+FAILED = re.compile(
+    r"(?:^|; )(triton|legacy): (\w+)"
+)  # in what the log says of a request: who failed it, and why
 
 
 def decisions(check: Check) -> None:
@@ -52,6 +56,10 @@ def sides(check: Check) -> None:
         if (state := record.states.get(line.flag_version)) is None:
             continue
         first = first_choice(line, state)
+        helpers = may_help(first, line, state, record.facts["fallback"])
+        for side, reason in FAILED.findall(line.error or ""):
+            may = side in (first, *helpers) or reason == "flag_changed"
+            check.require(may, rule, f"{side} was asked, decided for {first}: {line.error}", one)
         if line.fallback_reason is None:
             check.require(
                 line.side in (first, None), rule, f"decided for {first}, served by {line.side}", one
@@ -61,7 +69,6 @@ def sides(check: Check) -> None:
         check.require(
             line.fallback_reason in allowed, rule, f"{line.fallback_reason} of {first}, for no reason", one
         )
-        helpers = may_help(first, line, state, record.facts["fallback"])
         served = line.side is None or line.side in helpers or line.side == first
         check.require(served, rule, f"served by {line.side} in place of {first}", one)
 

@@ -18,7 +18,9 @@ from tests.chaos.random_faults import BY_NAME, LATE
 from tests.chaos.random_load import IDLE_S, PATIENT_S, Asked
 
 WELL_AGAIN_S = 5.0  # after a fault: connections are made anew, breakers are probed
-BUSY_S = 0.25  # a control that took so long: the machine was, and who waits may be late
+BUSY_S = (
+    0.05  # a control that took so long: the machine was, and who is well cannot show it; alone it takes 2 ms
+)
 AROUND_S = 1.0  # of a request, for what the controls say of it
 DIES_S = 0.1  # how far a death may be from when it was noted
 
@@ -61,14 +63,17 @@ class Record:
     controls: Sequence[tuple[float, float]]  # when, and how long it took
     history: Sequence[Mapping[str, Any]]  # oldest first
     counted: Mapping[str, float]  # by the metrics between beginning and end
+    errors: Sequence[str]  # what the backend's log calls one, requests aside
 
     @classmethod
     def read(cls, folder: Path) -> Record:
         before, after = (_metrics(folder / f"metrics-{name}.txt") for name in ("before", "after"))
+        log = list(_log(folder / "backend.log"))
         return cls(
             facts=json.loads((folder / "facts.json").read_text()),
             asked=[Asked(**row) for row in _rows(folder / "requests.jsonl")],
-            lines=[Line.of(row) for row in _log(folder / "backend.log")],
+            lines=[Line.of(row) for row in log if row["event"] == "request"],
+            errors=[_in_short(row) for row in log if row["event"] == "log" and row["level"] == "error"],
             deeds=sorted((Deed(**row) for row in _rows(folder / "deeds.jsonl")), key=lambda one: one.began),
             controls=[(row["at"], row["took_s"]) for row in _rows(folder / "controls.jsonl")],
             history=list(_rows(folder / "history.jsonl")),
@@ -186,10 +191,15 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _log(file: Path) -> Iterator[dict[str, Any]]:
-    """Of the requests that the load sent."""
     for line in file.read_text(errors="replace").splitlines():
-        if line.startswith("{") and (row := json.loads(line))["event"] == "request":
-            yield row
+        if line.startswith("{"):
+            yield json.loads(line)
+
+
+def _in_short(row: Mapping[str, Any]) -> str:
+    """The last line of a traceback says what happened."""
+    last = (row["trace"] or "").strip().rpartition("\n")[2]
+    return f"{row['ts']} {row['logger']}: {row['message']}: {last}"
 
 
 def _metrics(file: Path) -> dict[str, float]:

@@ -48,9 +48,11 @@ class Made:
     history: list[dict[str, Any]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)  # what the metrics say beyond the lines
     fallback: str = "legacy"
+    log: list[dict[str, Any]] = field(default_factory=list)  # beside the requests' lines
 
     def __post_init__(self) -> None:
         self.move(-10, fraction=0.5)
+        self.say("info", "the store of the flags is back")
         self.asked = [self._served(number) for number in range(REQUESTS)]
         self.controls = [(T0 + number * 0.1, 0.003) for number in range(int(REQUESTS * EACH_S * 10))]
 
@@ -94,6 +96,10 @@ class Made:
     def acknowledge(self, name: str, after_s: float, version: int) -> None:
         self.deed(name, after_s - 0.1, 0.1, status=200, version=version, answered=T0 + after_s)
 
+    def say(self, level: str, message: str) -> None:
+        head = {"ts": "2027-01-15T08:00:00.000Z", "level": level, "event": "log"}
+        self.log.append({**head, "logger": "backend", "message": message, "trace": None})
+
     # --- what is left of it -------------------------------------------------------------------------------
 
     def write(self, folder: Path) -> None:
@@ -111,7 +117,7 @@ class Made:
         controls = [{"at": at, "took_s": took, "answered": True} for at, took in self.controls]
         _write(folder / "controls.jsonl", controls)
         _write(folder / "history.jsonl", self.history)
-        _write(folder / "backend.log", [*lines, {"event": "log", "message": "something else"}])
+        _write(folder / "backend.log", [*lines, *self.log])
         (folder / "metrics-before.txt").write_text("# HELP nothing\n")
         (folder / "metrics-after.txt").write_text(self._metrics(lines))
 
@@ -324,6 +330,11 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
         a_deed("triton killed"),
         lambda made: made.counts.update({FELL.format("unavailable"): 1}),
     ),
+    "Triton was asked, which FALLBACK forbids": (
+        lambda made: made.fail(made.of_side("legacy"), 503, "legacy: unavailable; triton: unavailable"),
+        a_deed("both ways refused"),
+    ),
+    "the backend met what it has no name for": (lambda made: made.say("error", "LegacyTransport failed"),),
     "fewer attempts than were made": (lambda made: made.counts.update({ATTEMPTS: -1}),),
 }
 RULE = {
@@ -337,8 +348,9 @@ RULE = {
     "served by an allowed side": (
         "served by the side it was not decided for", "a pin is not heeded", "a fallback without a fault",
         "a fallback with a fault's wrong reason", "a fallback long after its fault",
-        "a fallback to Triton, which FALLBACK forbids",
+        "a fallback to Triton, which FALLBACK forbids", "Triton was asked, which FALLBACK forbids",
     ),
+    "no error that has no name": ("the backend met what it has no name for",),
     "nothing after a rollback": ("served by Triton after a rollback",),
     "obeyed at once": ("a change that a worker never heard of", "decided for Triton under the kill switch"),
     "kept": (
