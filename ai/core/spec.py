@@ -6,6 +6,7 @@ default may be left out: the defaults describe the form that our exporters give 
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -166,7 +167,9 @@ def _serving(table: object) -> Serving:
 def _is(value: object, kind: type) -> bool:
     if isinstance(value, bool):
         return False
-    return isinstance(value, (int, float) if kind is float else kind)
+    if kind is float:  # JSON knows NaN, infinities, and whole numbers that are no float any more
+        return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
 
 
 def _is_list(value: object, kind: type) -> bool:

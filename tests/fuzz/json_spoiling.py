@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.fuzz.spoiling import BLIND, Spoiler
 
+MAX_DOCUMENT_BYTES = 4_000_000  # giants are made by hand
+
 # What no JSON library writes by itself; put in by their marks, after the document has become text.
 _RAW = {
     "@huge": "1e400", "@minus": "-1e400", "@nan": "NaN", "@infinity": "-Infinity", "@long": "9" * 5_000,
@@ -27,7 +29,7 @@ def spoiled_document(document: Any, rng: random.Random) -> bytes:
     text = json.dumps(document, ensure_ascii=rng.random() < 0.5)
     for mark, raw in _RAW.items():
         text = text.replace(f'"{mark}"', raw)
-    data = _double_key(text, rng).encode("utf-8", "surrogatepass")
+    data = _double_key(text, rng).encode("utf-8", "surrogatepass")[:MAX_DOCUMENT_BYTES]
     ways: tuple[Spoiler, ...] = (*BLIND, _bad_utf8)
     return rng.choice(ways)(data, rng) if rng.random() < 0.3 else data
 

@@ -96,6 +96,28 @@ def test_a_long_word_of_a_tritons_makes_no_long_error() -> None:
     assert len(str(refused.value)) == 1_000
 
 
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "NaN", "1e400"])
+def test_a_number_that_is_no_float_makes_no_spec(number: str) -> None:
+    """A mean of 10**400 left the client as an OverflowError; NaN and infinity were taken."""
+    config = liars.MessageToDict(liars.configuration(liars.ENCODED), preserving_proto_field_name=True)
+    spec = json.dumps({**SPEC.to_table(), "pixel_mean": ["number"] * 3}).replace('"number"', number)
+    config["parameters"]["detector"]["string_value"] = spec
+    with pytest.raises(ModelNotFound, match="pixel_mean is"):
+        contract_of(liars.ENCODED, "1", described(CONFIG, config), {})
+
+
+def test_a_signalling_nan_is_refused_in_silence(recwarn: pytest.WarningsRecorder) -> None:
+    """numpy warned of it on stderr before anybody had looked at the numbers."""
+    config = liars.MessageToDict(liars.configuration(liars.PIXELS), preserving_proto_field_name=True)
+    honest = contract_of(liars.PIXELS, "1", described(CONFIG, config), {})
+    response = liars.answer(liars.PIXELS)
+    response.raw_output_contents[0] = b"\x00\x00\xa0\x7f" * 6 * SPEC.max_detections
+    place = letterbox(96, 64, SPEC.input_width, SPEC.input_height)
+    with pytest.raises(InvalidModelOutput, match="NaN"):
+        answers.read(grpc_wire.decode(response.SerializeToString()), honest, place)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_a_label_of_half_a_sign_is_no_label() -> None:
     """JSON can carry one; a store cannot keep it, and failed of each comparison that named it."""
     config = liars.MessageToDict(liars.configuration(liars.ENCODED), preserving_proto_field_name=True)

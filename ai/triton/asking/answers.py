@@ -61,11 +61,11 @@ def _from_raw(answer: Answer, contract: Contract, place: Fit) -> Detections:
     output = _believed(answer, contract, promise)
     shape = output.shape[1:] if contract.batched else output.shape
     raw: npt.NDArray[np.float32] = np.frombuffer(output.data, "<f4").reshape(shape)
-    if not raw.any():
-        raise InvalidDetections(
-            "every number is zero: no network says that, a buffer that nobody filled does"
-        )
     with np.errstate(all="ignore"):  # a liar's numbers overflow; the check behind refuses them
+        if not raw.any():
+            raise InvalidDetections(
+                "every number is zero: no network says that, a buffer that nobody filled does"
+            )
         return finish(raw, place, contract.spec)
 
 
