@@ -33,6 +33,9 @@ class Held:
     threads: int
     tasks: int | None = None
     names: Mapping[str, int] | None = None  # of the tasks
+    blocks: int | None = (
+        None  # that Python's own allocator has given out: tells its objects' growth from malloc's
+    )
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Sample:
         for name, held in self.held.items():
             table[name] = {
                 "uss_mib": round(held.uss_mib, 1), "pss_mib": round(held.pss_mib, 1),
-                "descriptors": held.descriptors, "threads": held.threads, "tasks": held.tasks,
+                "descriptors": held.descriptors, "threads": held.threads, "tasks": held.tasks, "blocks": held.blocks,
             }  # fmt: skip
         return table
 
@@ -96,7 +99,16 @@ class Sampler:
         except (OSError, psutil.Error):  # it has just ended
             return None
         told = self._told_of(pid)
-        return Held(pid, *memory, descriptors, callers, threads, told.get("tasks"), told.get("names"))
+        return Held(
+            pid,
+            *memory,
+            descriptors,
+            callers,
+            threads,
+            told.get("tasks"),
+            told.get("names"),
+            told.get("blocks"),
+        )
 
     def _told_of(self, pid: int) -> dict[str, Any]:
         file = self._counts / f"{pid}.json"

@@ -47,6 +47,7 @@ class Plan:
     sample_every_s: float = 5.0
     settling_s: float = 20.0  # after a fault, until a moment counts as quiet
     most_per_s: float = MOST_PER_S
+    measure_s: float = MEASURE_S  # the capacity of each side
     leaks: tuple[str, ...] = ()
 
     @property
@@ -104,7 +105,7 @@ def run(plan: Plan, file: Path | None = None) -> Soak:
     """Writes the file every minute, and at the end, whatever ends it."""
     soak = Soak(plan)
     with tempfile.TemporaryDirectory() as counts, _house(plan, counts) as house:
-        soak.capacity_per_s = _capacity(house)
+        soak.capacity_per_s = _capacity(house, plan.measure_s)
         soak.per_s = round(min(plan.most_per_s, HALF * min(soak.capacity_per_s.values())), 1)
         print(f"carries {soak.capacity_per_s}, asked {soak.per_s}/s", flush=True)
         load = LongLoad(house.backend.url, soak.per_s, plan.lasts_s + 600)
@@ -123,11 +124,11 @@ def _house(plan: Plan, counts: str) -> AbstractContextManager[House]:
     return running_house(variables, through_proxies=True, without=patches, workers=WORKERS)
 
 
-def _capacity(house: House) -> dict[str, float]:
+def _capacity(house: House, for_s: float) -> dict[str, float]:
     """Of either side, since either must carry everything for a while."""
-    found = {"triton": answers_per_s(house.backend.url, MEASURE_S)}
+    found = {"triton": answers_per_s(house.backend.url, for_s)}
     house.backend.set(fraction=0.0)
-    found["legacy"] = answers_per_s(house.backend.url, MEASURE_S)
+    found["legacy"] = answers_per_s(house.backend.url, for_s)
     house.backend.set(fraction=1.0, shadow=SHADOW)
     return {side: round(per_s, 1) for side, per_s in found.items()}
 
