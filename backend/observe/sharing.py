@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from backend.observe import workers
+from backend.observe.reserving import reserve_what_is_mapped
 
 
 def shared(directory: Path) -> CollectorRegistry:
@@ -28,6 +29,7 @@ def shared(directory: Path) -> CollectorRegistry:
     for file in _live_gauges(directory):
         if _pid_of(file) == workers.this_pid():
             file.unlink(missing_ok=True)
+    reserve_what_is_mapped()
     registry = CollectorRegistry()
     registry.register(_Workers(directory))
     return registry
