@@ -59,6 +59,7 @@ from backend.transports.triton import TritonTarget, TritonTransport
 MEASURE_S = 1.0
 
 Transports = Mapping[Side, Transport]
+Clock = Callable[[], float]
 
 
 def app(transports: Transports | None = None) -> FastAPI:
@@ -199,16 +200,16 @@ def compose_client(
     observe: Observer,
     offer: Offering = nothing_offered,
     begun: Begun = untraced,
+    clock: Clock = time.monotonic,
 ) -> tuple[DetectorClient, Prober]:
-    lanes = _lanes(settings, sides, observe)
+    lanes = _lanes(settings, sides, observe, clock)
     budgets = {
-        side: RetryBudget(settings.retry_budget_share, settings.retry_budget_per_s, time.monotonic)
-        for side in SIDES
+        side: RetryBudget(settings.retry_budget_share, settings.retry_budget_per_s, clock) for side in SIDES
     }
-    client = DetectorClient(lanes, flags, _policy(settings), budgets, seen, observe, offer, begun)
+    client = DetectorClient(lanes, flags, _policy(settings), budgets, seen, observe, offer, begun, clock)
     prober = Prober(
         lanes.values(), sides, client.reachable, lambda side: side == TRITON and not flags.triton_on,
-        idle_s=settings.probe_idle_s, timeout_s=settings.probe_timeout_s, clock=time.monotonic,
+        idle_s=settings.probe_idle_s, timeout_s=settings.probe_timeout_s, clock=clock,
     )  # fmt: skip
     return client, prober
 
@@ -246,22 +247,22 @@ def _real_sides(settings: Settings, stack: AsyncExitStack) -> Transports:
     return sides
 
 
-def _lanes(settings: Settings, sides: Transports, observe: Observer) -> Lanes:
+def _lanes(settings: Settings, sides: Transports, observe: Observer, clock: Clock) -> Lanes:
     places = {LEGACY: settings.legacy_max_in_flight, TRITON: settings.triton_max_in_flight}
     crowds = {side: Crowd(side, observe) for side in SIDES}
     allowed = SIDES if settings.legacy_enabled else (TRITON,)
     return {
         (detector, side): Lane(
             detector, side, sides[side],
-            breaker=Breaker(_breaker_policy(settings), time.monotonic, _mover(detector, side, observe)),
-            admission=Admission(places[side], time.monotonic),
-            pace=Pace(time.monotonic),
+            breaker=Breaker(_breaker_policy(settings), clock, _mover(detector, side, observe)),
+            admission=Admission(places[side], clock),
+            pace=Pace(clock),
             typical=Typical(settings.abandoned_attempt_s),
             room=Room(),
             longest_s=settings.detect_deadline_s,
             crowd=crowds[side],
             observe=observe,
-            clock=time.monotonic,
+            clock=clock,
         )
         for detector in DETECTORS for side in allowed
     }  # fmt: skip

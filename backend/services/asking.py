@@ -60,8 +60,8 @@ class Asking:
         left_s = until.left_s()
         if left_s < NO_TIME_S:
             raise lost or DeadlineExceeded("No time was left to ask.")
-        barrier = lane.barrier(request.camera, left_s)
-        if barrier is not None and not (request.is_forced and barrier == "breaker_open"):
+        barrier = lane.barrier(request.camera, left_s, fallen_too=request.is_forced)
+        if barrier is not None:
             raise lost or Barred(barrier)
 
     def _may_touch_triton(self, request: Request) -> bool:

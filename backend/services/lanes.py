@@ -115,9 +115,9 @@ class Lane:
     def can_serve(self) -> bool:
         return self.allowed and self.heard and self.breaker.state == "closed"
 
-    def barrier(self, camera: str | None, left_s: float) -> Barrier | None:
-        """Why this lane is not even asked."""
-        if self.breaker.state != "closed":
+    def barrier(self, camera: str | None, left_s: float, *, fallen_too: bool = False) -> Barrier | None:
+        """Why this lane is not even asked. `fallen_too`: an open breaker is no reason, a lack of places is."""
+        if self.breaker.state != "closed" and not fallen_too:
             return "breaker_open"
         places = self._places(left_s)
         refusal = self._admission.refusal(camera or NO_CAMERA, places)
@@ -160,7 +160,8 @@ class Lane:
             await self._attempt(ask, NO_CAMERA, None, ask.timeout_s, synthetic=True)
             succeeded = True
         except BackendError as error:
-            succeeded = False if error.counts_against_backend else None
+            cut_off = not self.allowed  # by us: the flags lead nobody here any more
+            succeeded = False if error.counts_against_backend and not cut_off else None
         finally:
             self.breaker.probe_ended(generation, succeeded)
 
