@@ -25,7 +25,7 @@ class TritonLine:
     """A case begins with a byte for the model and one for what is lied about."""
 
     memory_bound_mb = 512.0  # the liar is in this process, and holds its 100 MB more than once
-    time_bound = 8.0
+    time_bound = 100.0  # the controls are of a kilobyte, the giants of 100 MB
 
     def __init__(self, protocol: Protocol) -> None:
         self.name = f"triton-line-{protocol}"
