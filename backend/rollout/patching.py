@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.rollout.ramps import Ramp
 from backend.rollout.state import InvalidState, RolloutState
-from backend.rollout.store import Change, NotPossible, StoreAway
+from backend.rollout.store import Change, NotObeyable, NotPossible
 from backend.sides import LEGACY
 
 FIELDS = ("enabled", "fraction", "shadow", "overrides", "pins", "pins_suspended")
@@ -74,10 +74,12 @@ def require_served(state: RolloutState) -> None:
 
 
 def readable(change: Change) -> RolloutState:
-    """StoreAway where nobody could obey it."""
+    """NotObeyable where nobody could obey it."""
     try:
         if change.state.version == change.version:
             return change.state
     except InvalidState as error:
-        raise StoreAway(f"The store holds a state that cannot be obeyed: {error}.") from error
-    raise StoreAway(f"The store's version {change.version} holds a state of version {change.state.version}.")
+        raise NotObeyable(f"The store holds a state that cannot be obeyed: {error}.") from error
+    raise NotObeyable(
+        f"The store's version {change.version} holds a state of version {change.state.version}."
+    )

@@ -25,6 +25,10 @@ class StoreAway(CrossfadeError):
     """The store cannot be read or written. What is obeyed meanwhile is the last state that was seen."""
 
 
+class NotObeyable(StoreAway):
+    """What it holds is no state: somebody else has to write another."""
+
+
 class HasContent(StoreAway):
     """A whole store can be loaded only where there is none."""
 

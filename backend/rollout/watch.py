@@ -21,6 +21,7 @@ from backend.rollout.journal import Journal
 from backend.rollout.owed import ENVIRONMENT, RolledBackHere, changes_since, is_settled
 from backend.rollout.patching import changed, readable, require_served, words
 from backend.rollout.quota import Quota, Traffic
+from backend.rollout.rereading import Rereading
 from backend.rollout.state import RolloutState
 from backend.rollout.store import Change, LostUpdate, NotPossible, Store, StoreAway
 
@@ -51,6 +52,7 @@ class Keeper:
         self._quotas: Mapping[str, Quota] = {}
         self._environment_due = True
         self._complaints = Complaints(logger)
+        self._rereading = Rereading(store)
         self.trouble = ""  # why the store is away
         self.environment_changes = 0  # that this worker made of the flags
         self.view = self._view()
@@ -80,9 +82,12 @@ class Keeper:
 
     def _look_at_store(self) -> None:
         try:
+            if self.trouble and self._rereading.is_vain():
+                return
             if self.trouble or self._known is None or self._owed or self._store.changed():
                 self._agree()
         except StoreAway as away:
+            self._rereading.failed(away)
             if not self.trouble:
                 logger.warning("the flags stay as they are: %s", away)
             self.trouble = str(away)
@@ -128,12 +133,15 @@ class Keeper:
         state = self._environment.said.first_state(self._worker.legacy_enabled)
         return Change.made(None, state, who=ENVIRONMENT, reason="first start", at=self._store.now())
 
-    def _know(self, change: Change, *, owed: bool = False, settles: Change | None = None) -> None:
+    def _know(self, change: Change, *, owed: bool = False, settles: Change | None = None) -> bool:
+        """Whether it stands in the journal."""
         if self._known == change and settles is None:
-            return
+            return True
         self._known, self._state = change, change.state
         with self._complaints.of("the journal cannot be written"):
             self._journal.append(change, owed=owed, settles=settles)
+            return True
+        return False
 
     def _read_journal(self) -> None:
         """Another worker of this machine may have been the last one to reach the store, or may not reach it."""
@@ -186,8 +194,8 @@ class Keeper:
             try:
                 return self._change(lambda state: state.rolled_back(f"rolled back by {who}"), who, reason)
             except StoreAway as away:
-                self._roll_back_alone(who, reason)
-                raise RolledBackHere(away) from away
+                in_journal = self._roll_back_alone(who, reason)
+                raise RolledBackHere(away, in_journal) from away
 
     def _change(
         self,
@@ -204,10 +212,11 @@ class Keeper:
                 return change
         raise StoreAway("The flags are changed by others all the time.")
 
-    def _roll_back_alone(self, who: str, reason: str) -> None:
+    def _roll_back_alone(self, who: str, reason: str) -> bool:
+        """Whether it stands in the journal, which the other workers of this machine follow."""
         before = self._state or RolloutState()
         self._owed = self._made(before, before.rolled_back(f"rolled back by {who}"), who, reason)
-        self._know(self._owed, owed=True)
+        return self._know(self._owed, owed=True)
 
     def _made(
         self,

@@ -15,6 +15,8 @@ from tests.chaos.stepped_clock import OWN_CLOCK, STEADY
 
 HEARD_S = 1.0  # design 1: the flag is obeyed in less than that
 LOOKS_S = 0.6  # several looks at .env, at 0.25 s and 0.1 s later
+WOKEN_S = 1.2  # … and for Triton to be asked again, where the switch was lost
+MOVED = frozenset({"flag_changed"})  # under way while it did
 ALL = "TRITON_TRAFFIC_FRACTION=1\n"
 THROWN = f"TRITON_ENABLED=false\n{ALL}"
 HOUR_S, DAY_S = 3600, 86_400
@@ -68,7 +70,7 @@ def _require_nobody_asks_triton(trial: Trial, why: str, then: Callable[[], None]
     trial.lasting(HEARD_S)
     then()
     began, asked = time.time(), trial.house.triton.metric("nv_inference_exec_count", "yolo26_jpeg")
-    trial.lasting(LOOKS_S)
+    trial.lasting(WOKEN_S)
     served = {one.reply.side for one in trial.load.since(began)}
     again = trial.house.triton.metric("nv_inference_exec_count", "yolo26_jpeg") - asked
     trial.require(
@@ -78,7 +80,7 @@ def _require_nobody_asks_triton(trial: Trial, why: str, then: Callable[[], None]
 
 def swapped(trial: Trial) -> None:
     """As Kubernetes swaps what it mounts: only what stood there whole is obeyed, and the last of it."""
-    mount = Mount(trial.house.backend.env_file, ALL)
+    mount, since = Mount(trial.house.backend.env_file, ALL), _version(trial)
     trial.broken()
     for number in range(60):
         mount.swap(f"{'# ' * number}\nTRITON_TRAFFIC_FRACTION={(0.95, 0.85)[number % 2]}\n")
@@ -89,7 +91,7 @@ def swapped(trial: Trial) -> None:
     mount.swap(ALL)
     trial.mended()
     _require_heard(trial, 1.0)
-    _require_whole(trial)
+    _require_whole(trial, since)
     trial.until_served_by("triton")
 
 
@@ -99,21 +101,28 @@ def _require_heard(trial: Trial, fraction: float) -> None:
     trial.note(**{f"heard_{fraction:g}_s": round(time.monotonic() - began, 2)})
 
 
+def _version(trial: Trial) -> int:
+    return int(trial.house.backend.get("/api/rollout").json()["version"])
+
+
 def _fraction(backend: Backend) -> float:
     return float(backend.get("/api/rollout").json()["fraction"])
 
 
-def _require_whole(trial: Trial) -> None:
-    """Of all that was ever obeyed."""
+def _require_whole(trial: Trial, since: int) -> None:
+    """Of all that was obeyed after this version."""
     changes = trial.house.backend.get("/api/rollout/history?limit=1000").json()["changes"]
-    seen = {change["after"]["fraction"] for change in changes}
+    seen = {change["after"]["fraction"] for change in changes if change["version"] > since}
     trial.require(seen <= WHOLE, "whole", f"{sorted(seen)} were obeyed")
     trial.note(obeyed=sorted(seen))
 
 
 def rewritten(trial: Trial) -> None:
     env = trial.house.backend.env_file
-    halves = [("TRITON_TRAFFIC_FRACTION=0", f".{digits}\n") for digits in ("95", "85")]
+    since, halves = (
+        _version(trial),
+        [("TRITON_TRAFFIC_FRACTION=0", f".{digits}\n") for digits in ("95", "85")],
+    )
     trial.broken()
     with rewriting(env, halves) as writer:
         trial.lasting(3)
@@ -123,7 +132,7 @@ def rewritten(trial: Trial) -> None:
     whole_again(env, ALL)
     trial.mended()
     _require_heard(trial, 1.0)
-    _require_whole(trial)
+    _require_whole(trial, since)
     trial.until_served_by("triton")
 
 
@@ -140,6 +149,7 @@ def hostile(trial: Trial) -> None:
         whole_again(env, THROWN)
         _require_nobody_asks_triton(trial, "a hostile store", lambda: None)
         whole_again(env, ALL)
+        trial.until(lambda: _newest_side(trial) == "triton", "the switch is not given back")
     _require_newer_schema_is_left_alone(trial)
     _require_no_way_back(trial)
     trial.mended()
@@ -178,6 +188,10 @@ def _require_stale(trial: Trial, name: str, began: float) -> None:
     trial.require(served <= {"triton"}, "obeyed", f"{name}: served by {served}")
 
 
+def _newest_side(trial: Trial) -> str | None:
+    return trial.asked[-1].reply.side
+
+
 def _newest_reason(trial: Trial) -> str:
     latest = trial.asked[-1].reply.document.get("served_by", {})
     return str(latest.get("reason"))
@@ -208,30 +222,30 @@ LAST_STANDS = Without("what was said last stands", patches=("what was said last 
 ROWS: tuple[Row, ...] = (
     Row(
         ".env gone, empty, cut off, no text, no file", "flags", "what was said last stands",
-        nothing_said, LAST_STANDS, env_file=ALL,
+        nothing_said, LAST_STANDS, env_file=ALL, reasons=MOVED,
     ),
     Row(
         "the kill switch, and its file in ruins", "flags", "Triton is not touched while it may be thrown",
         thrown,
         Without("a file that cannot be read says what it said", patches=("an unreadable file",), fails="kill switch"),
-        env_file=ALL,
+        env_file=ALL, reasons=MOVED,
     ),
     Row(
         ".env written 1,000 times a second", "flags", "no half of a value is obeyed",
-        rewritten, Without("two looks that agree", patches=("two looks that agree",), fails="whole"), env_file=ALL,
+        rewritten, Without("two looks that agree", patches=("two looks that agree",), fails="whole"), env_file=ALL, reasons=MOVED,
         quick=True,
     ),
     Row(
         "a store with what cannot be", "flags", "the last good state holds, and the kill switch",
-        hostile, Without("the look at a state", patches=("the look at a state",), fails="stale"), env_file=ALL,
+        hostile, Without("the look at a state", patches=("the look at a state",), fails="stale"), env_file=ALL, reasons=MOVED,
     ),
     Row(
         ".env swapped as Kubernetes does", "flags", "the last is heard, and none but whole ones",
         swapped, Without("a look at the file behind the link", patches=("a file known by its link",), fails="acted"),
-        env_file=ALL, ruins=True,
+        env_file=ALL, reasons=MOVED, ruins=True,
     ),
     Row(
         "the wall clock set back and forth", "flags", "no deadline, breaker or heartbeat goes by it",
-        clock_stepped, Without("clocks that nobody sets", patches=(STEADY,)), patches=(OWN_CLOCK,), ruins=True,
+        clock_stepped, Without("clocks that nobody sets", patches=(STEADY,)), patches=(OWN_CLOCK,), reasons=MOVED, ruins=True,
     ),
 )  # fmt: skip
