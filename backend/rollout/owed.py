@@ -20,13 +20,17 @@ NOT_HEARD = (
     "This worker sends nothing to Triton any more, others of this machine follow its journal, and the store is told "
     "when it is back; workers elsewhere are not reached. TRITON_ENABLED=false in .env is the switch without a store."
 )
+NOBODY_HEARD = (
+    "This worker sends nothing to Triton any more, and the store is told when it is back; the journal cannot be "
+    "written either, so no other worker is reached. TRITON_ENABLED=false in .env is the switch without a store."
+)
 
 
 class RolledBackHere(StoreAway):
     """The store could not be told of a rollback that this worker obeys all the same."""
 
-    def __init__(self, away: StoreAway) -> None:
-        super().__init__(f"{away} {NOT_HEARD}")
+    def __init__(self, away: StoreAway, in_journal: bool) -> None:
+        super().__init__(f"{away} {NOT_HEARD if in_journal else NOBODY_HEARD}")
 
 
 def is_settled(owed: Change, changes: Iterable[Change]) -> bool:

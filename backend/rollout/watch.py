@@ -137,11 +137,11 @@ class Keeper:
         """Whether it stands in the journal."""
         if self._known == change and settles is None:
             return True
-        self._known, self._state = change, change.state
+        self._known, self._state, written = change, change.state, False
         with self._complaints.of("the journal cannot be written"):
             self._journal.append(change, owed=owed, settles=settles)
-            return True
-        return False
+            written = True
+        return written  # noqa: RET504 - the block may have ended before it was written
 
     def _read_journal(self) -> None:
         """Another worker of this machine may have been the last one to reach the store, or may not reach it."""
