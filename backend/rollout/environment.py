@@ -120,6 +120,7 @@ class EnvironmentWatch:
         """Whether something else is said now."""
         if self._clock() < self._due_at:
             return False
+        self._due_at = self._clock() + self._poll_s
         text = self._text()
         if text is None:
             return False
@@ -140,7 +141,10 @@ class EnvironmentWatch:
             self._complaints.clear()
 
     def is_current(self) -> bool:
-        """Whether what is said is still what stands there: another worker may have seen the next edit already."""
+        """Whether what is said is still what stands there: another worker may have seen the next edit already.
+
+        That puts off no look: whoever asks this more often than the file is due would never see it again.
+        """
         return self._text() == self._settled
 
     def pass_over(self, state: RolloutState | None) -> None:
@@ -157,7 +161,6 @@ class EnvironmentWatch:
         A disk or a network that fails comes back by itself, and Triton shall not come and go with it. A permission
         does not: somebody has to give it.
         """
-        self._due_at = self._clock() + self._poll_s
         try:
             if stat.S_ISFIFO(self._path.stat().st_mode):  # whoever reads it may be held for ever
                 self._complain("it is a pipe, which is not read, and what it said stays in force")

@@ -232,12 +232,13 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         ".env written 1,000 times a second", "flags", "no half of a value is obeyed",
-        rewritten, Without("two looks that agree", patches=("two looks that agree",), fails="whole"), env_file=ALL, reasons=MOVED,
-        quick=True,
+        rewritten, Without("two looks that agree", patches=("two looks that agree",), fails="whole"),
+        env_file=ALL, reasons=MOVED, quick=True,
     ),
     Row(
         "a store with what cannot be", "flags", "the last good state holds, and the kill switch",
-        hostile, Without("the look at a state", patches=("the look at a state",), fails="stale"), env_file=ALL, reasons=MOVED,
+        hostile, Without("the look at a state", patches=("the look at a state",), fails="stale"),
+        env_file=ALL, reasons=MOVED,
     ),
     Row(
         ".env swapped as Kubernetes does", "flags", "the last is heard, and none but whole ones",
@@ -246,6 +247,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "the wall clock set back and forth", "flags", "no deadline, breaker or heartbeat goes by it",
-        clock_stepped, Without("clocks that nobody sets", patches=(STEADY,)), patches=(OWN_CLOCK,), reasons=MOVED, ruins=True,
+        clock_stepped, Without("clocks that nobody sets", patches=(STEADY,)),
+        patches=(OWN_CLOCK,), reasons=MOVED, ruins=True,
     ),
 )  # fmt: skip
