@@ -134,7 +134,11 @@ def both_lie(trial: Trial) -> None:
     trial.broken()
     trial.house.legacy_orders.give({**LEGACY_QUICK, "lie": "an empty scene of no size"})
     trial.house.triton_orders.give({**QUICK, "lie": "all zeros"})
-    trial.load.until(lambda latest: {one.reply.status for one in latest} == {503}, "somebody is served")
+    trial.load.until(
+        lambda latest: {one.reply.status for one in latest} == {503},
+        "somebody is served",
+        patience_s=trial.patience_s,
+    )
     trial.house.heal()
     trial.mended()
     trial.until_served_by("triton")
