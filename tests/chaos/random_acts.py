@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.chaos.house import MODEL, House
+from tests.chaos.random_deeds import Book, Deed
 from tests.chaos.random_faults import Act, Words
+from tests.chaos.random_moves import MOVES
 from tests.fault_proxy import (
     HEALTHY,
     Behaviour,
@@ -44,36 +42,6 @@ BEHAVIOURS: Mapping[str, Callable[..., Behaviour | Flap]] = {
 WORKERS_S = 30.0  # for a killed worker's successor to serve
 
 
-@dataclass
-class Deed:
-    """An act as it was done (unix time): begun, in force, its end begun, and over."""
-
-    track: str
-    name: str
-    words: Words
-    began: float
-    in_force: float = 0.0
-    ending: float = 0.0
-    ended: float = 0.0
-    outcome: dict[str, Any] = field(default_factory=dict)
-
-
-class Book:
-    """The deeds, in a file: one line each, when it is over."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file.open("w")
-        self._lock = threading.Lock()
-
-    def write(self, deed: Deed) -> None:
-        with self._lock:
-            self._file.write(json.dumps(asdict(deed)) + "\n")
-            self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
 def do(house: House, act: Act, book: Book) -> None:
     """For as long as the act lasts. What it meets is part of what is told of it."""
     deed = Deed(act.track, act.name, act.words, time.time())
@@ -96,7 +64,7 @@ def _doing(house: House, act: Act, deed: Deed) -> Iterator[None]:
         with _spoilt(house, side, BEHAVIOURS[way](**act.words)):
             yield
         return
-    with _ACTS[act.name](house, act.words, deed):
+    with ACTS[act.name](house, act.words, deed):
         yield
 
 
@@ -231,75 +199,7 @@ def _store_locked(house: House, words: Words, deed: Deed) -> Iterator[None]:
         db.execute("ROLLBACK")
 
 
-# --- flags ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _set(house: House, words: Words, deed: Deed) -> Iterator[None]:
-    deed.outcome |= _asked(house, "PUT", "/api/rollout", {**words, "reason": "the plan says so"})
-    yield
-
-
-@contextmanager
-def _disabled(house: House, words: Words, deed: Deed) -> Iterator[None]:
-    deed.outcome |= _asked(house, "PUT", "/api/rollout", {"enabled": False, "reason": "the plan says so"})
-    try:
-        yield
-    finally:
-        again = {"enabled": True, "reason": "the plan says so"}
-        deed.outcome["again"] = _until_done(lambda: _asked(house, "PUT", "/api/rollout", again))
-
-
-@contextmanager
-def _kill_switch(house: House, words: Words, deed: Deed) -> Iterator[None]:
-    house.backend.say(TRITON_ENABLED="false")
-    try:
-        yield
-    finally:
-        house.backend.say(TRITON_ENABLED="true")
-
-
-@contextmanager
-def _rollback(house: House, words: Words, deed: Deed) -> Iterator[None]:
-    """Asked for again until it is acknowledged: every live worker has confirmed it."""
-    reason = {"reason": "the plan says so"}
-    deed.outcome |= _until_done(lambda: _asked(house, "POST", "/api/rollout/rollback", reason))
-    yield
-
-
-@contextmanager
-def _ramp(house: House, words: Words, deed: Deed) -> Iterator[None]:
-    """Refused where there is none, or one already."""
-    order = {"action": deed.name.removeprefix("ramp "), "detector": "yolo26", "reason": "the plan says so"}
-    more = {**words, "force": True} if words else {}
-    deed.outcome |= _asked(house, "POST", "/api/rollout/ramp", {**order, **more})
-    yield
-
-
-def _until_done(ask: Callable[[], dict[str, Any]], patience_s: float = 30.0) -> dict[str, Any]:
-    """Workers die and the store is locked: whoever asks, asks again."""
-    ends_at = time.monotonic() + patience_s
-    while (outcome := ask())["status"] != 200 and time.monotonic() < ends_at:
-        time.sleep(0.1)
-    return outcome
-
-
-def _asked(house: House, method: str, path: str, body: Words) -> dict[str, Any]:
-    """What came of it, and when it was said; status 0 where nobody said anything."""
-    headers = house.backend.admin | {"If-Match": "*"}
-    asked = time.time()
-    try:
-        answer = httpx.request(
-            method, house.backend.url + path, json=body, headers=headers, timeout=30, trust_env=False
-        )
-    except httpx.HTTPError as error:
-        return {"status": 0, "error": repr(error), "asked": asked, "answered": time.time()}
-    version = int(answer.headers["etag"].strip('"v')) if answer.status_code in (200, 202) else None
-    told = {} if version is not None else {"error": answer.text[:300]}
-    return {"status": answer.status_code, "version": version, "asked": asked, "answered": time.time(), **told}
-
-
-_ACTS: Mapping[str, Callable[[House, Words, Deed], Any]] = {
+ACTS: Mapping[str, Callable[[House, Words, Deed], Any]] = {
     "triton killed": _triton_killed,
     "triton stopped": lambda house, words, deed: _stopped(house.triton.pid),
     "triton stub killed": _stub_killed,
@@ -314,15 +214,5 @@ _ACTS: Mapping[str, Callable[[House, Words, Deed], Any]] = {
     "both ways refused": _both_refused,
     "worker killed": _worker_killed,
     "store locked": _store_locked,
-    "set fraction": _set,
-    "set override": _set,
-    "set pins": _set,
-    "set shadow": _set,
-    "disabled": _disabled,
-    "kill switch": _kill_switch,
-    "rollback": _rollback,
-    "ramp start": _ramp,
-    "ramp pause": _ramp,
-    "ramp resume": _ramp,
-    "ramp abort": _ramp,
+    **MOVES,
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos import random_answers, random_flags
-from tests.chaos.random_acts import Deed
+from tests.chaos.random_deeds import Deed
 from tests.chaos.random_load import Asked
 from tests.chaos.random_record import Check, Record, is_patient
 

@@ -39,12 +39,6 @@ def pin_of(state: State, camera: str | None) -> str | None:
     return None if side == "triton" and suspended else side
 
 
-def gives_triton(state: State) -> bool:
-    """Anything at all."""
-    pinned = any(pin_of(state, camera) == "triton" for camera in state["pins"])
-    return bool(state["enabled"]) and (share_of(state) > 0 or pinned)
-
-
 def decided(line: Line, state: State) -> tuple[str, str]:
     """The side, and the reason where the flags can be read and no switch is thrown."""
     if not state["enabled"]:

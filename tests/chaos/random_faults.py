@@ -174,7 +174,7 @@ def _ways(side: str) -> tuple[Kind, ...]:
 SIDES: tuple[Kind, ...] = (
     Kind("triton killed", "triton", GONE, (0.5, 4.0), 4, robust=True),
     Kind("triton stopped", "triton", LATE | GONE, (0.5, 5.0), 3, hangs=True, robust=True),
-    Kind("triton stub killed", "triton", GONE | {"server_error"}, (1.0, 4.0), 2),
+    Kind("triton stub killed", "triton", LATE | GONE | {"server_error"}, (1.0, 4.0), 2),
     Kind("triton restarted", "triton", GONE, (0.0, 0.0), 2),
     Kind("triton unloaded", "triton", GONE | {"server_error"}, (0.5, 3.0), 2, robust=True),
     Kind("triton slow", "triton", LATE, (2.0, 6.0), 3, _between("takes_s", 0.1, 2.0), hangs=True),

@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tests.chaos.random_acts import Deed
 from tests.chaos.random_decisions import (
     OFF,
     bucket_of,
     decided,
     first_choice,
-    gives_triton,
+    is_rolled_back,
     may_help,
 )
+from tests.chaos.random_deeds import Deed
 from tests.chaos.random_faults import BY_NAME
 from tests.chaos.random_load import Asked
 from tests.chaos.random_record import WELL_AGAIN_S, Check, Line, Record, label
@@ -93,21 +93,21 @@ def _flags_moved(record: Record, one: Asked) -> bool:
 
 
 def rolled_back(check: Check) -> None:
-    """Nothing that is sent after a rollback was acknowledged is served by Triton, but by a later version that gives it
-    a share again."""
+    """Nothing that is sent after a rollback was acknowledged is served by Triton, but by a later version in which
+    somebody has lifted it: given Triton a share again, or its pins, after which it may help as before."""
     record = check.record
     for deed in acknowledged(record, "rollback"):
         version, since = deed.outcome["version"], deed.outcome["answered"]
-        giving = [
+        lifting = [
             change for change in record.history
-            if change["version"] > version and gives_triton(change["after"])
+            if change["version"] > version and not is_rolled_back(change["after"])
         ]  # fmt: skip
         for one, line in record.told:
             if one.sent <= since or line.side != "triton":
                 continue
             words = f"sent {one.sent - since:.3f} s after rollback {version} was acknowledged"
-            given = giving and giving[0]["version"] <= line.flag_version and giving[0]["at"] <= one.ended
-            check.require(bool(given), "nothing after a rollback", words, one)
+            lifted = lifting and lifting[0]["version"] <= line.flag_version and lifting[0]["at"] <= one.ended
+            check.require(bool(lifted), "nothing after a rollback", words, one)
 
 
 def acknowledged(record: Record, name: str) -> Sequence[Deed]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.random_acts import Deed
+from tests.chaos.random_deeds import Deed
 from tests.chaos.random_faults import BY_NAME, LATE
 from tests.chaos.random_load import IDLE_S, PATIENT_S, Asked
 

@@ -22,7 +22,8 @@ import httpx
 from tests.backends import Backend
 from tests.chaos import random_check
 from tests.chaos.house import DEADLINE_S, House, running_house
-from tests.chaos.random_acts import Book, beating, do
+from tests.chaos.random_acts import beating, do
+from tests.chaos.random_deeds import Book
 from tests.chaos.random_faults import Act, Plan, plan_of
 from tests.chaos.random_load import random_load
 from tests.chaos.reporting import machine

@@ -19,8 +19,9 @@ from backend.rollout.flags import bucket_of as bucket_of_the_backend
 from backend.rollout.state import RolloutState
 from tests.chaos import random_check
 from tests.chaos.lies import LIES
-from tests.chaos.random_acts import _ACTS, BEHAVIOURS, Deed
+from tests.chaos.random_acts import ACTS, BEHAVIOURS
 from tests.chaos.random_decisions import bucket_of
+from tests.chaos.random_deeds import Deed
 from tests.chaos.random_faults import BY_NAME, LIES_SEEN, plan_of
 from tests.chaos.random_load import PATIENT_S, Asked
 from tests.chaos.random_record import Record
@@ -444,5 +445,5 @@ def test_at_most_one_side_is_broken_at_a_time_and_every_act_can_be_done() -> Non
         assert all(last.at_s + last.lasts_s < act.at_s for last, act in pairwise(acts))
     ways = {name.partition(" way: ")[2] for name in BY_NAME} - {""}
     assert ways == BEHAVIOURS.keys()
-    assert {name for name in BY_NAME if " way: " not in name} == _ACTS.keys()
+    assert {name for name in BY_NAME if " way: " not in name} == ACTS.keys()
     assert set(LIES_SEEN) <= LIES.keys()
