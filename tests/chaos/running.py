@@ -91,6 +91,7 @@ def run(row: Row, house: House, undefended: bool = False) -> Result:
     before = house.backend.metrics()
     with watched(house.backend) as watch, load_on(house.backend.url, row.per_s) as load:
         trial = Trial(row, house, load, SHORT_PATIENCE_S if undefended else PATIENCE_S, undefended)
+        trial.control_s = watch.control_s
         _act(trial)
     judge(trial, watch, before, _settled(house.backend))
     return Result(row, undefended, trial.wrong, trial.figures, time.monotonic() - began)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.chaos import rows_callers, rows_flags, rows_floods, rows_lies, rows_processes, rows_stores
+from tests.chaos import (
+    rows_brownouts,
+    rows_callers,
+    rows_flags,
+    rows_floods,
+    rows_lies,
+    rows_processes,
+    rows_stores,
+)
 from tests.chaos.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -12,4 +20,5 @@ ROWS: tuple[Row, ...] = (
     *rows_callers.ROWS,
     *rows_flags.ROWS,
     *rows_floods.ROWS,
+    *rows_brownouts.ROWS,
 )
