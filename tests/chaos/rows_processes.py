@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 
 import httpx
@@ -18,15 +19,17 @@ from tests.tritons import RunningTriton
 
 NO_FALLBACK = Without("the fallback", {"FALLBACK": "none"})
 KILLS = 20
+UNDER_WAY = 2  # at least, of the three or so that a model that takes 50 ms has at 50 requests a second
 HANG_S = 10.0
 BUSY = {"takes_s": 0.1}
 DOES_NOT_LOAD = 'raise ImportError("planned: this version does not load")\n'
 PATIENCE_S = 30.0
 
-GONE = frozenset({"unavailable", "breaker_open"})
-SILENT = frozenset({"deadline_exceeded", "breaker_open", "full", "pace"})
+HELD_BACK = frozenset({"breaker_open", "full", "pace"})
+GONE = HELD_BACK | {"unavailable"}
+SILENT = HELD_BACK | {"deadline_exceeded"}
 FAILING = SILENT | {"server_error"}
-UNKNOWN = frozenset({"model_not_found", "unavailable", "breaker_open"})
+UNKNOWN = GONE | {"model_not_found"}
 
 
 def legacy_alone(trial: Trial) -> None:
@@ -37,7 +40,7 @@ def kill_triton(trial: Trial) -> None:
     """Again as soon as a few were served: while its callers are still coming back."""
     trial.house.triton_orders.give(UNHURRIED)
     for _ in range(KILLS):
-        strike(trial, trial.house.triton.kill)
+        _strike(trial, trial.house.triton.kill)
         trial.house.triton.start()
         trial.mended()
         trial.load.until(
@@ -52,7 +55,7 @@ def kill_stub(trial: Trial) -> None:
     """Triton calls itself and the model ready all the while, and nobody believes it."""
     triton = trial.house.triton
     trial.house.triton_orders.give(UNHURRIED)
-    strike(trial, lambda: [os.kill(pid, signal.SIGKILL) for pid in triton.stub_pids()])
+    _strike(trial, lambda: [os.kill(pid, signal.SIGKILL) for pid in triton.stub_pids()])
     trial.until_falling_back()
     trial.lasting(1)
     trial.note(calls_itself_ready=_is_ready(triton))
@@ -69,7 +72,7 @@ def restart_triton(trial: Trial) -> None:
     """Asked to end, as at an upgrade: what it has begun is answered, by it or in its place."""
     triton = trial.house.triton
     trial.house.triton_orders.give(BUSY)
-    strike(trial, lambda: os.kill(triton.pid, signal.SIGTERM))
+    _strike(trial, lambda: os.kill(triton.pid, signal.SIGTERM))
     triton.stop()
     trial.until_falling_back()
     caught = under_way_at(trial.broke_at, trial.asked)
@@ -82,7 +85,7 @@ def restart_triton(trial: Trial) -> None:
 def hang_triton(trial: Trial) -> None:
     triton = trial.house.triton
     trial.house.triton_orders.give(UNHURRIED)
-    strike(trial, lambda: os.kill(triton.pid, signal.SIGSTOP))
+    _strike(trial, lambda: os.kill(triton.pid, signal.SIGSTOP))
     try:
         trial.lasting(HANG_S)
     finally:
@@ -93,7 +96,7 @@ def hang_triton(trial: Trial) -> None:
 
 def unload_model(trial: Trial) -> None:
     trial.house.triton_orders.give(UNHURRIED)
-    strike(trial, lambda: _ask(trial.house.triton, "unload"))
+    _strike(trial, lambda: _ask(trial.house.triton, "unload"))
     trial.until_falling_back()
     _ask(trial.house.triton, "load")
     trial.mended()
@@ -106,11 +109,11 @@ def bad_version(trial: Trial) -> None:
     write_model(triton.repository, version=2)
     (triton.repository / MODEL / "2" / "model.py").write_text(DOES_NOT_LOAD)
     trial.house.triton_orders.give(UNHURRIED)
-    strike(trial, lambda: _ask(triton, "load", fails=True))
+    _strike(trial, lambda: _ask(triton, "load", fails=True))
     trial.until_served_by("triton")
     unharmed = all(one.reply.side == "triton" for one in trial.load.since(trial.broke_at))
     trial.require(unharmed, "unharmed", "the old version did not serve on")
-    strike(trial, triton.stop)
+    _strike(trial, triton.stop)
     with suppress(CannotStart):
         triton.start()
         trial.require(False, "planned", "Triton came up with a version that does not load")
@@ -119,6 +122,10 @@ def bad_version(trial: Trial) -> None:
     triton.restart()
     trial.mended()
     trial.until_served_by("triton")
+
+
+def _strike(trial: Trial, fault: Callable[[], object]) -> None:
+    strike(trial, fault, least=UNDER_WAY)
 
 
 def _is_ready(triton: RunningTriton) -> bool:

@@ -18,6 +18,7 @@ from tests.chaos.small_stack import SmallStack, small_stack
 from tests.chaos.striking import strike, under_way_at
 
 WORKERS = 2
+UNDER_WAY = 4  # of both workers
 BUSY = {"takes_s": 0.1}
 BESIDE_PER_S = 10.0  # the house's own load, while a second stack carries one
 STACK_PER_S = 25.0
@@ -32,7 +33,7 @@ def kill_worker(trial: Trial) -> None:
     trial.until(lambda: trial.undefended or len(backend.workers) == WORKERS, "there never were two workers")
     trial.until_served_by("triton")
     victim = psutil.Process(min(backend.workers, default=backend.pid))
-    strike(trial, victim.kill)
+    strike(trial, victim.kill, least=UNDER_WAY)
     trial.until(lambda: not _holds_anything(victim), "it does not die")
     gone_at = time.time() + CLOSED_S
     if not trial.undefended:

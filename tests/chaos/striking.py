@@ -10,9 +10,9 @@ from tests.chaos.row import Trial
 UNHURRIED = {"takes_s": 0.05}  # so that at 50 requests a second some are in the model at any moment
 
 
-def strike(trial: Trial, fault: Callable[[], object]) -> None:
-    """`fault` ends when the deed is done; `trial.broke_at` is just before it."""
-    trial.until(lambda: trial.load.under_way > 0, "nothing was under way")
+def strike(trial: Trial, fault: Callable[[], object], least: int = 1) -> None:
+    """At a moment when so many are under way; `fault` ends when it is done, `trial.broke_at` is just before it."""
+    trial.until(lambda: trial.load.under_way >= least, f"there never were {least} under way")
     trial.note(struck=trial.figures.get("struck", 0) + trial.load.under_way)
     trial.broken()
     fault()
