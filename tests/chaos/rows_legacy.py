@@ -131,7 +131,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "legacy killed at 0 %", "processes", "an outage never reads as an empty scene",
-        kill_legacy, EMPTY, NOBODY_ELSE, TOLD, AT_ZERO, first="legacy", quick=True,
+        kill_legacy, EMPTY, NOBODY_ELSE, TOLD, AT_ZERO, first="legacy",
     ),
     Row(
         "legacy asked to end at 0 %, and started again", "processes", "what it has begun it answers, the rest is told",

@@ -131,7 +131,7 @@ def _wait(trial: Trial, holds: Callable[[], bool]) -> None:
 ROWS: tuple[Row, ...] = (
     Row(
         "one of two workers killed", "processes", "only those it held are lost: their connection ends",
-        kill_worker, Without("the other worker", {"WORKERS": "1"}, fails="lost"), frozenset(),
+        kill_worker, Without("the other worker", {"WORKERS": "1"}, fails="lost"), frozenset({"pace"}),
         statuses=frozenset({NO_ANSWER, 200}), workers=WORKERS, excused=LOST_A_CONNECTION,
     ),
     Row(

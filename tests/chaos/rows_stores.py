@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 
+from backend.rollout.state import RolloutState
 from backend.rollout.store import StoreAway
 from backend.rollout.stores.opening import open_store
 from tests.chaos.flag_changes import DETECTOR, PINS, Changing, changing, give_back
@@ -72,7 +73,8 @@ def suffers(
                 if away:
                     trial.until(lambda: backend.metric(STALE) == 1, "it is not told that the store is away")
         trial.until(lambda: backend.metric(STALE) == 0, "the store is not used again")
-        trial.until(lambda: _stored_fraction(trial) == 0, "the store never hears of the rollback")
+        trial.until(lambda: _hears_of_the_rollback(trial), "the store never hears of the rollback")
+        trial.require(_pins_stored(trial) == PINS, "kept", "the pins are not in the store any more")
         if not forgets:
             _judge_history(trial, changes)
         trial.until(lambda: give_back(backend), "the flags cannot be changed again")
@@ -150,11 +152,22 @@ def _judge_history(trial: Trial, changes: Changing) -> None:
     trial.require(not lost, "kept", f"{len(lost)} acknowledged changes are not in the history: {lost[:2]}")
 
 
-def _stored_fraction(trial: Trial) -> float | None:
+def _stored(trial: Trial) -> RolloutState | None:
+    """None where there is nothing, or nobody answers."""
     with suppress(StoreAway), closing(open_store(store_url(trial))) as store:
         change = store.read().change
-        return change.state.fraction if change else None
+        return change.state if change else None
     return None
+
+
+def _pins_stored(trial: Trial) -> dict[str, str]:
+    stored = _stored(trial)
+    return dict(stored.pins) if stored else {}
+
+
+def _hears_of_the_rollback(trial: Trial) -> bool:
+    stored = _stored(trial)
+    return stored is not None and stored.fraction == 0
 
 
 SQLITE = (
