@@ -62,6 +62,20 @@ def _callers_probe(patch: Patch) -> None:
     patch.setattr(Lane, "barrier", lenient)
 
 
+def _diagnoses_need_no_place(patch: Patch) -> None:
+    barrier = Lane.barrier
+
+    def lenient(self: Lane, *what: Any, fallen_too: bool = False) -> Any:
+        return None if fallen_too and self.breaker.state != "closed" else barrier(self, *what)
+
+    patch.setattr(Lane, "barrier", lenient)
+
+
+def _a_cut_off_probe_counts(patch: Patch) -> None:
+    ended = Breaker.probe_ended
+    patch.setattr(Breaker, "probe_ended", lambda self, one, well: ended(self, one, bool(well)))
+
+
 def _probes_pile_up(patch: Patch) -> None:
     patch.setattr(Prober, "_ask_alone", lambda self, _, work: self._start(work))
     patch.setattr(Breaker, "_probing", property(lambda _: False, lambda *_: None), raising=False)
@@ -223,6 +237,8 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
     "the breaker looks at the row alone": _opens_by_the_row_alone,
     "generations are ignored": _generations_ignored,
     "callers probe": _callers_probe,
+    "a diagnosis needs no place": _diagnoses_need_no_place,
+    "a probe that says nothing counts": _a_cut_off_probe_counts,
     "probes pile up": _probes_pile_up,
     "a fallen side is probed too soon": _probed_too_soon,
     "one good probe is enough": _one_good_probe_is_enough,
@@ -255,9 +271,10 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
 
 QUICKLY_FOUND = frozenset(
     {
-        "the kill switch is ignored", "the flag is looked at once", "the prober ignores the flags",
-        "attempts begin after the deadline", "deadlines follow the wall clock", "a failure reads as an empty scene",
-        "places leak", "everybody is admitted", "a diagnosis falls back", "the fallback comes first",
-        "fallbacks are not offered", "the breaker opens too soon",
+        "the breaker never opens", "the breaker opens too soon", "generations are ignored",
+        "a fallen side is probed too soon", "one good probe is enough", "retries come at once",
+        "server errors are retried", "attempts begin after the deadline", "the flag is looked at once",
+        "the prober ignores the flags", "a failure reads as an empty scene", "places leak",
+        "everybody is admitted", "a diagnosis falls back",
     }
 )  # fmt: skip

@@ -36,7 +36,8 @@ from backend.transports.base import Ask, Found
 from backend.transports.fake import FakeTransport, Hang
 from tests.hand_loop import HandLoop
 from tests.plain_flags import first_choice, is_compared
-from tests.policy_promises import Call, Caller, Promises, Setup
+from tests.policy_promises import Promises
+from tests.policy_records import Call, Caller, Setup
 
 ERRORS: dict[str, type[BackendError]] = {
     "unavailable": Unavailable, "overloaded": Overloaded, "deadline_exceeded": DeadlineExceeded,
