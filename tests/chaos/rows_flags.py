@@ -150,6 +150,7 @@ def hostile(trial: Trial) -> None:
         _require_nobody_asks_triton(trial, "a hostile store", lambda: None)
         whole_again(env, ALL)
         trial.until(lambda: _newest_side(trial) == "triton", "the switch is not given back")
+    trial.until(lambda: _newest_reason(trial) == "FRACTION", "the store is not read again")
     _require_newer_schema_is_left_alone(trial)
     _require_no_way_back(trial)
     trial.mended()
@@ -173,6 +174,7 @@ def _require_newer_schema_is_left_alone(trial: Trial) -> None:
     began, backend = time.time(), trial.house.backend
     with hostile_store.newer_schema(backend):
         with hostile_store.spoilt(backend, hostile_store.SPOILS["no JSON"]):
+            trial.lasting(LOOKS_S)
             _require_stale(trial, "no JSON", began)
         trial.lasting(LOOKS_S)
         _require_stale(trial, "a newer schema", began)
