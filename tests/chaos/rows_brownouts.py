@@ -46,7 +46,7 @@ def retries_storm(trial: Trial) -> None:
 
 
 BROWNOUTS = 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5
-BROWNOUT_S = 1.0
+BROWNOUT_S = 0.9
 
 
 def brownouts(trial: Trial) -> None:

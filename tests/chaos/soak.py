@@ -22,7 +22,7 @@ from random import Random
 from tests.chaos import soak_faults
 from tests.chaos.crowds import answers_per_s
 from tests.chaos.house import House, running_house
-from tests.chaos.leaks import Judged, judged
+from tests.chaos.leaks import LEAST_SAMPLES, Judged, judged
 from tests.chaos.load import carried
 from tests.chaos.long_load import LongLoad
 from tests.chaos.planted_leaks import COUNTS, LEAKS
@@ -53,6 +53,11 @@ class Plan:
     @property
     def lasts_s(self) -> float:
         return 60 * self.minutes
+
+    @property
+    def quiet_end_s(self) -> float:
+        """After the last fault: enough to judge by, however long the faults were."""
+        return self.settling_s + 1.5 * LEAST_SAMPLES * self.sample_every_s
 
     @property
     def warm_at_s(self) -> float:
@@ -145,7 +150,7 @@ def _last(soak: Soak, house: House, load: LongLoad, sampler: Sampler, file: Path
             soak.suffered.append(soak_faults.suffer(next(names), ground, soak.began))
             soak.in_fault = False
             due_s = max(due_s + soak.plan.fault_every_s, soak.at_s)
-        time.sleep(max(0.0, soak.plan.lasts_s - soak.at_s))
+        time.sleep(max(soak.plan.quiet_end_s, soak.plan.lasts_s - soak.at_s))
 
 
 @contextmanager
