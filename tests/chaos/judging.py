@@ -28,6 +28,9 @@ from tests.chaos.row import Trial
 
 MARKS = ("answered", "right", "reasons", "in time", "counted", "breaker", "recovered")
 OVER_S = 0.05
+SLOWED = {
+    "pace"
+}  # a side that fell behind for a moment is given less; so it is on a busy machine without any fault
 LOOK_S = 0.1
 FEW = 5  # examples of what was wrong
 OUTCOMES = {200: "ok", 504: "late"}
@@ -114,7 +117,7 @@ def _right(trial: Trial, asked: list[Asked]) -> None:
 
 def _reasons(trial: Trial, asked: list[Asked]) -> None:
     seen = {one.reply.fallback_reason for one in asked if one.reply.fallback_reason}
-    odd = seen - trial.row.reasons
+    odd = seen - trial.row.reasons - SLOWED
     trial.require(not odd, "reasons", f"{sorted(odd)} among {sorted(seen)}")
 
 
