@@ -45,7 +45,6 @@ def test_what_is_ambiguous_is_refused_and_what_follows_it_is_never_served(
     path = b"/api/detect" if side == "backend" else b"/detect"
     with line_to(port) as line:
         line.say(POST.replace(b"/api/detect", path) + AMBIGUOUS[kind] + SMUGGLED)
-        line.hang_up()
         answers = line.answers()
     assert [answer.status for answer in answers if answer.status < 400] == []
     assert len(answers) <= 1, answers
@@ -54,5 +53,4 @@ def test_what_is_ambiguous_is_refused_and_what_follows_it_is_never_served(
 def test_control_what_is_plain_is_served_and_what_follows_it_too(house: House) -> None:
     with line_to(house.backend.port) as line:
         line.say(b"GET /health/live HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n" + SMUGGLED)
-        line.hang_up()
         assert [answer.status for answer in (line.answer(), line.answer()) if answer] == [200, 200]
