@@ -92,7 +92,12 @@ class GrpcLiar:
         self.headers = dict(context.invocation_metadata())
         if self.status is not None:
             await context.abort(*self.status)
-        return answer(self.asked.model_name).SerializeToString() if self.answer is None else self.answer
+        return self._honest().SerializeToString() if self.answer is None else self.answer
+
+    def _honest(self) -> pb.ModelInferResponse:
+        response = answer(self.asked.model_name)
+        response.id = self.asked.id
+        return response
 
     async def _ModelConfig(self, request: bytes, context: Any) -> bytes:
         model = pb.ModelConfigRequest.FromString(request).name
@@ -142,7 +147,9 @@ class HttpLiar:
         if path.endswith("/infer"):
             self.headers = headers
             self.asked = json.loads(body[: int(headers["inference-header-content-length"])])
-            return http_reply(answer(model)) if self.reply is None else self.reply
+            honest = answer(model)
+            honest.id = self.asked.get("id", "")
+            return http_reply(honest) if self.reply is None else self.reply
         if path.endswith("/config"):
             honest = MessageToDict(configuration(model), preserving_proto_field_name=True)
             return http(json.dumps(honest).encode() if self.config is None else self.config)
@@ -173,7 +180,7 @@ def http(body: bytes, status: str = "200 OK", **headers: object) -> bytes:
     return f"HTTP/1.1 {status}\r\n{head}\r\n".encode("latin-1") + body
 
 
-def http_reply(response: pb.ModelInferResponse) -> bytes:
+def http_reply(response: pb.ModelInferResponse, **headers: object) -> bytes:
     """The same answer as KServe's binary extension says it."""
     contents = [*response.raw_output_contents]
     outputs = [
@@ -185,8 +192,9 @@ def http_reply(response: pb.ModelInferResponse) -> bytes:
         }
         for index, output in enumerate(response.outputs)
     ]
-    head = json.dumps({"model_version": response.model_version, "outputs": outputs}).encode()
-    return http(head + b"".join(contents), Inference_Header_Content_Length=len(head))
+    words = {"model_version": response.model_version, "outputs": outputs}
+    head = json.dumps(words | ({"id": response.id} if response.id else {})).encode()
+    return http(head + b"".join(contents), **{"Inference_Header_Content_Length": len(head), **headers})
 
 
 def spec_of(**fields: Any) -> DetectorSpec:

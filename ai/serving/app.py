@@ -19,6 +19,7 @@ from ai.serving.metrics import ServiceMetrics
 from ai.serving.runtime import Runtime
 from ai.serving.settings import ServiceSettings
 from ai.serving.tracing import ServiceTraces
+from ai.web.echo import QuestionEcho
 from ai.web.problems import Problem, answer_problem
 from ai.web.spans import Spans
 
@@ -33,6 +34,7 @@ def create_app(
     app = FastAPI(title=title, summary=docs.SUMMARY, lifespan=_lifespan_of(runtime, spans))
     for kind in (Problem, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)
+    app.add_middleware(QuestionEcho)
     _add_detection(app, Detection(runtime, metrics, ServiceTraces(spans, spec.name), settings))
     _add_operations(app, runtime, metrics, settings.weights)
     return app

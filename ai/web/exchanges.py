@@ -75,6 +75,13 @@ class Exchanges:
             task.exception()  # looked at, or asyncio complains of one whose caller is gone
 
 
+def require_was_asked(patience: Patience, name: str) -> None:
+    """Once a response has begun. One that nobody had to read for lay behind an earlier one: it was said twice, and is
+    the answer to another question. Left before its end, its connection is closed."""
+    if not patience.was_asked:
+        raise Unavailable(f"{name} answered before it was asked.")
+
+
 async def _held_to(patience: Patience, exchange: Exchange[T]) -> T:
     patience.apply()
     return await exchange(patience)

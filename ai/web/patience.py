@@ -25,6 +25,8 @@ class Patience:
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self.ends_at = asyncio.get_running_loop().time() + timeout_s
+        self.heard = False  # something came after the question
+        self._line: _PatientStream | None = None
         self._waiting: asyncio.Timeout | None = None
 
     @property
@@ -36,6 +38,19 @@ class Patience:
         self.ends_at = asyncio.get_running_loop().time()
         if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(self.ends_at)
+
+    def distrust(self) -> None:
+        """What was read is not what was asked for: this exchange's connection is not used again."""
+        if self._line is not None:
+            self._line.distrusted = True
+
+    @property
+    def was_asked(self) -> bool:
+        """Not so, where a question was sent and nothing read after it: yet there is an answer."""
+        return self.heard or self._line is None
+
+    def on(self, line: _PatientStream) -> None:
+        self._line = line
 
     def apply(self) -> None:
         """All that the running task does on a PatientBackend is held to this."""
@@ -78,13 +93,19 @@ class PatientBackend(httpcore.AsyncNetworkBackend):
 class _PatientStream(httpcore.AsyncNetworkStream):
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
+        self.distrusted = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        async with _PATIENCE.get().limit(httpcore.ReadTimeout):
-            return await self._inner.read(max_bytes, timeout)
+        patience = _PATIENCE.get()
+        async with patience.limit(httpcore.ReadTimeout):
+            data = await self._inner.read(max_bytes, timeout)
+        patience.heard = True
+        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        async with _PATIENCE.get().limit(httpcore.WriteTimeout):
+        patience = _PATIENCE.get()
+        patience.on(self)
+        async with patience.limit(httpcore.WriteTimeout):
             await self._inner.write(buffer, timeout)
 
     async def aclose(self) -> None:
@@ -97,8 +118,10 @@ class _PatientStream(httpcore.AsyncNetworkStream):
             return _PatientStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
-        """Of a connection that has ended meanwhile, as it is of any that has: it speaks no TLS, and can be read to its
-        end. anyio asks its socket, which is no more."""
+        """Of a connection that has ended meanwhile, or is distrusted, as it is of any that has ended: it speaks no TLS,
+        and can be read to its end, whereupon it is closed. anyio asks its socket, which is no more."""
+        if info == "is_readable" and self.distrusted:
+            return True
         try:
             return self._inner.get_extra_info(info)
         except (AttributeError, OSError):

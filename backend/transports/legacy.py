@@ -19,7 +19,8 @@ from ai.core.errors import (
     Refused,
     Unavailable,
 )
-from ai.web.exchanges import Exchanges
+from ai.web.echo import QUESTION_HEADER
+from ai.web.exchanges import Exchanges, require_was_asked
 from ai.web.patience import Patience, PatientBackend
 from ai.web.tracing import is_sendable, passed_on
 from backend.transports.base import Ask, Found
@@ -100,6 +101,8 @@ class _Lines:
         request = httpx.Request("POST", url, headers=headers, content=bytes(ask.image))
         response = await self._http.handle_async_request(request)
         try:
+            require_was_asked(patience, f"The legacy {ask.detector} service")
+            _require_is_to(ask, response.headers)
             return Reply(response.status_code, _named(response.headers), await _content(response))
         finally:
             await response.aclose()
@@ -144,8 +147,16 @@ def _headers(ask: Ask, left_s: float) -> dict[str, str]:
         "Content-Type": ask.media_type if is_sendable(ask.media_type) else "application/octet-stream",
         "Accept-Encoding": "identity",
         "X-Deadline-Ms": f"{left_ms:.0f}",
+        **({QUESTION_HEADER: ask.request_id} if ask.request_id and is_sendable(ask.request_id) else {}),
         **dict(passed_on(ask.headers, ask.request_id)),
     }
+
+
+def _require_is_to(ask: Ask, headers: httpx.Headers) -> None:
+    """A service that names the question which it answers must name this one. Ours do."""
+    named = headers.get(QUESTION_HEADER, ask.request_id)
+    if named != ask.request_id:
+        raise InvalidModelOutput(f"The service answers another question: {named[:40]!r}.")
 
 
 def _named(headers: httpx.Headers) -> dict[str, str]:

@@ -27,6 +27,7 @@ from ai.core.errors import (
     ServerError,
     Unavailable,
 )
+from ai.triton.asking.grpc_line import GrpcLine
 from ai.triton.asking.protobuf_walk import raw_bytes
 from ai.triton.asking.wire import (
     ADMIN_HEADER,
@@ -107,13 +108,15 @@ class GrpcWire:
     def __init__(self, target: str, admin_key: str | None = None) -> None:
         _keep_grpc_awake()
         options = (*_OPTIONS, _ROUND_ROBIN) if target.startswith(_MANY) else _OPTIONS
-        self._channel = grpc.aio.insecure_channel(target, options=options)
-        self._infer = self._channel.unary_unary(_SERVICE + "ModelInfer")
+        self._line = GrpcLine(target, options)
         self._admin: Headers = ((f"triton-grpc-protocol-{ADMIN_HEADER}", admin_key),) if admin_key else ()
 
     async def infer(self, question: Question, timeout_s: float) -> Answer:
-        content = await self._call(self._infer, encode(question, timeout_s), timeout_s, question.headers)
-        return decode(content)
+        with self._line.asked():
+            content = await self._call("ModelInfer", encode(question, timeout_s), timeout_s, question.headers)
+            answer = decode(content)
+            answer.require_is_to(question)
+            return answer
 
     async def describe(self, aspect: Aspect, model: str, version: str, timeout_s: float) -> Json:
         method, request, _ = _ASPECTS[aspect]
@@ -133,17 +136,18 @@ class GrpcWire:
         await self._ask(method, request(model_name=model), timeout_s, self._admin)
 
     async def close(self) -> None:
-        await self._channel.close()
+        await self._line.close()
 
     async def _ask(self, method: str, request: Any, timeout_s: float, headers: Headers = ()) -> bytes:
-        call = self._channel.unary_unary(_SERVICE + method)
-        return await self._call(call, request.SerializeToString(), timeout_s, headers)
+        with self._line.asked():
+            return await self._call(method, request.SerializeToString(), timeout_s, headers)
 
-    async def _call(self, call: Any, request: bytes, timeout_s: float, headers: Headers) -> bytes:
+    async def _call(self, method: str, request: bytes, timeout_s: float, headers: Headers) -> bytes:
         """The one place where gRPC's errors become ours. Their tracebacks go: they hold the call, and it the
         connection, for as long as somebody keeps the error, even when the channel is closed."""
         try:
-            content: bytes = await call(request, timeout=timeout_s, metadata=headers)
+            call = self._line.method(_SERVICE + method)
+            content: bytes | None = await call(request, timeout=timeout_s, metadata=headers)
         except grpc.aio.AioRpcError as error:
             raise _fault(error, timeout_s) from error.with_traceback(None)
         except grpc.aio.BaseError as error:  # used after it was closed, or gRPC is at a loss
@@ -153,7 +157,10 @@ class GrpcWire:
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise error.with_traceback(None) from None
+            error.__traceback__ = None
             raise Unavailable("The gRPC channel to Triton was closed while it was asked.") from None
+        if content is None:
+            raise InvalidModelOutput("Triton ended the call well and answered nothing.")
         return content
 
 
@@ -205,7 +212,7 @@ def decode(content: bytes) -> Answer:
     }
     if len(outputs) != len(declared):
         raise InvalidModelOutput("Triton sends two outputs of one name.")
-    return Answer(message.model_version, outputs)
+    return Answer(message.model_version, outputs, message.id)
 
 
 def table_of(aspect: Aspect, content: bytes) -> Json:

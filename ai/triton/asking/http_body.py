@@ -34,6 +34,7 @@ class _Declared:
 class _Head:
     outputs: Listed[_Declared]
     model_version: str = ""
+    id: str = ""
 
 
 _HEAD = TypeAdapter(_Head)
@@ -80,7 +81,7 @@ def decode(content: bytes, head_bytes: str | None) -> Answer:
         at += size
     if at != len(content):
         raise InvalidModelOutput(f"Triton's answer has {len(content) - at} bytes more than its outputs.")
-    return Answer(head.model_version, outputs)
+    return Answer(head.model_version, outputs, head.id)
 
 
 def _tensors_begin_at(content: bytes, said: str | None) -> int:

@@ -32,7 +32,7 @@ from ai.triton.asking.wire import (
     Question,
     fault,
 )
-from ai.web.exchanges import Exchanges
+from ai.web.exchanges import Exchanges, require_was_asked
 from ai.web.patience import Patience, PatientBackend
 from ai.web.tracing import Headers
 
@@ -77,10 +77,10 @@ TRANSPORT_ERRORS: MappingProxyType[type[Exception], type[BackendError]] = Mappin
 
 
 class _Reply:
-    __slots__ = ("content", "headers", "status")
+    __slots__ = ("content", "headers", "patience", "status")
 
-    def __init__(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        self.status, self.headers, self.content = status, headers, content
+    def __init__(self, status: int, headers: dict[str, str], content: bytes, patience: Patience) -> None:
+        self.status, self.headers, self.content, self.patience = status, headers, content, patience
 
 
 class HttpWire:
@@ -103,7 +103,13 @@ class HttpWire:
         headers = ((HEAD_BYTES, str(head_bytes)), *question.headers)
         path = f"/models/{quote(question.model, safe='')}/infer"
         reply = await self._ask("POST", path, timeout_s, body, headers)
-        return http_body.decode(reply.content, reply.headers.get(HEAD_BYTES))
+        try:
+            answer = http_body.decode(reply.content, reply.headers.get(HEAD_BYTES))
+            answer.require_is_to(question)
+        except InvalidModelOutput:
+            reply.patience.distrust()
+            raise
+        return answer
 
     async def describe(self, aspect: Aspect, model: str, version: str, timeout_s: float) -> Json:
         reply = await self._ask("GET", _model(model, version) + _PATHS[aspect], timeout_s)
@@ -155,7 +161,8 @@ class HttpWire:
         try:
             response = await self._pool.handle_async_request(request)
             try:
-                return await _received(response)
+                require_was_asked(patience, "Triton")
+                return await _received(response, patience)
             finally:
                 await response.aclose()
         except tuple(TRANSPORT_ERRORS) as error:
@@ -171,7 +178,7 @@ def _transport_fault(error: Exception, timeout_s: float) -> BackendError:
     return kind(f"Triton cannot be asked over HTTP: {str(error) or type(error).__name__}")
 
 
-async def _received(response: httpcore.Response) -> _Reply:
+async def _received(response: httpcore.Response, patience: Patience) -> _Reply:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
     if headers.get("content-encoding", "identity") != "identity":
         raise InvalidModelOutput(f"Triton compresses its answer ({headers['content-encoding']}), unasked.")
@@ -180,7 +187,7 @@ async def _received(response: httpcore.Response) -> _Reply:
         content += part
         if len(content) > MAX_ANSWER_BYTES:
             raise InvalidModelOutput(f"Triton's answer is too large: more than {MAX_ANSWER_BYTES:,} bytes.")
-    return _Reply(response.status, headers, bytes(content))
+    return _Reply(response.status, headers, bytes(content), patience)
 
 
 def table_of(content: bytes) -> Json:

@@ -9,7 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
-from ai.core.errors import BackendError, ModelNotFound, Overloaded, Refused, ServerError, Unavailable
+from ai.core.errors import (
+    BackendError,
+    InvalidModelOutput,
+    ModelNotFound,
+    Overloaded,
+    Refused,
+    ServerError,
+    Unavailable,
+)
 from ai.core.header import Bytes
 from ai.web.tracing import Headers
 
@@ -51,6 +59,14 @@ class Answer(NamedTuple):
 
     model_version: str
     outputs: Mapping[str, Output]
+    request_id: str = ""  # of the question that it answers
+
+    def require_is_to(self, question: Question) -> None:
+        """A connection that lost its place gives answers to the wrong questions, and each is sound in itself."""
+        if question.request_id and self.request_id != question.request_id:
+            raise InvalidModelOutput(
+                f"Triton answers another question: {self.request_id[:40]!r} for {question.request_id[:40]!r}."
+            )
 
 
 class Wire(Protocol):
