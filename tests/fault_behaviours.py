@@ -41,6 +41,11 @@ class Flow(Protocol):
 class Line(Protocol):
     """One connection."""
 
+    is_open: bool  # the server knows of it
+
+    def lose(self) -> None:
+        """Nothing passes from now on, whatever else is in force."""
+
     def finish_answer(self) -> None:
         """FIN to the caller; what it writes is read as before."""
 
@@ -75,7 +80,7 @@ HEALTHY = Behaviour()
 
 @dataclass(frozen=True)
 class Latency(Behaviour):
-    """What was waited for comes later by so much; what follows hard upon it has waited with it."""
+    """What was waited for comes later by so much, and what comes meanwhile by up to twice as much."""
 
     s: float
 
@@ -127,6 +132,16 @@ class Blackhole(Behaviour):
         flow.count("silences")
         await flow.undisturbed(None)
         return data
+
+
+@dataclass(frozen=True)
+class Lose(Behaviour):
+    """What is open falls silent for ever, as where something between forgot it; what is opened later is healthy."""
+
+    def meets(self, line: Line, flow: Flow) -> None:
+        if line.is_open:
+            flow.count("losses")
+            line.lose()
 
 
 @dataclass(frozen=True)

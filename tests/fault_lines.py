@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from tests.fault_behaviours import ANSWER, HEALTHY, QUESTION, Behaviour, Direction
+from tests.fault_behaviours import ANSWER, HEALTHY, QUESTION, Behaviour, Blackhole, Direction
 
 FLOW_BYTES = 64 * 1024  # that a flow holds at most
 KERNEL_BYTES = 256 * 1024  # that the kernel holds for it, at either end
 CONNECT_TIMEOUT_S = 10.0
 FAREWELL_S = 1.0  # after FIN, until the caller has ended too: closed at once, it would be a reset
 
+SILENCE = Blackhole()
 _RESET_WHEN_CLOSED = struct.pack("ii", 1, 0)
 
 
@@ -48,7 +49,7 @@ class OneWay:
 
     def __init__(self, name: Direction, source: socket.socket, sink: socket.socket, weather: Weather) -> None:
         self.answered, self.begins = 0, True
-        self.finished = False
+        self.finished = self.lost = False
         self.heard: Callable[[], None] = lambda: None
         self._name, self._source, self._sink = name, source, sink
         self._weather = weather
@@ -61,7 +62,7 @@ class OneWay:
     @property
     def behaviour(self) -> Behaviour:
         """That which concerns it."""
-        now = self._weather.behaviour
+        now = SILENCE if self.lost else self._weather.behaviour
         return now if now.concerns(self._name) else HEALTHY
 
     async def undisturbed(self, seconds: float | None) -> bool:
@@ -133,6 +134,7 @@ class Line:
         self.question.heard, self.answer.heard = self.answer.begin, self.question.begin
         self._task: asyncio.Task[None] | None = None
         self._resets, self._last_words = False, b""
+        self.is_open = False
 
     async def run(self, host: str, port: int) -> None:
         self._task = asyncio.current_task()
@@ -147,6 +149,9 @@ class Line:
     def met(self) -> None:
         """The behaviour that is in force now."""
         self.answer.met_by(self)
+
+    def lose(self) -> None:
+        self.question.lost = self.answer.lost = True
 
     def finish_answer(self) -> None:
         self.answer.finish()
@@ -168,6 +173,7 @@ class Line:
         await self.question.spoken_to()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await asyncio.get_running_loop().sock_connect(self._server, (host, port))
+        self.is_open = True
         async with asyncio.TaskGroup() as flows:
             flows.create_task(self.question.run(self))
             flows.create_task(self.answer.run(self))

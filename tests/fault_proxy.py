@@ -36,6 +36,7 @@ from tests.fault_behaviours import (
     HalfClose,
     Jitter,
     Latency,
+    Lose,
     Refuse,
     Reset,
     WrongTls,
@@ -45,8 +46,8 @@ from tests.services import free_port
 
 __all__ = [
     "ANSWER", "BOTH", "HEALTHY", "QUESTION", "TLS_ALERT", "Behaviour", "Blackhole", "Corrupt", "CutMidBody",
-    "Direction", "Drip", "Duplicate", "FaultProxy", "Flap", "HalfClose", "Jitter", "Latency", "Refuse", "Reset",
-    "WrongTls", "running_proxy",
+    "Direction", "Drip", "Duplicate", "FaultProxy", "Flap", "HalfClose", "Jitter", "Latency", "Lose", "Refuse",
+    "Reset", "WrongTls", "running_proxy",
 ]  # fmt: skip
 
 LOOPBACK = "127.0.0.1"

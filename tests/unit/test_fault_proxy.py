@@ -30,6 +30,7 @@ from tests.fault_proxy import (
     HalfClose,
     Jitter,
     Latency,
+    Lose,
     Refuse,
     Reset,
     WrongTls,
@@ -285,6 +286,17 @@ def test_of_an_answer_that_falls_into_a_black_hole_the_question_was_heard(
         assert is_silent(line)
 
 
+def test_a_line_that_was_lost_says_nothing_more_and_a_new_one_is_in_health(proxy: FaultProxy) -> None:
+    with calling(proxy) as old:
+        assert asked(old, 10) == pages(10)
+        proxy.behave(Lose())
+        old.sendall(b"10\n")
+        assert is_silent(old)
+        assert answered(proxy, 10) == pages(10)
+        proxy.behave(HEALTHY)
+        assert is_silent(old)
+
+
 # --- no more ----------------------------------------------------------------------------------------------
 
 
@@ -401,7 +413,7 @@ def test_bits_are_flipped_as_often_as_it_is_counted(proxy: FaultProxy) -> None:
 # --- what is left of it -----------------------------------------------------------------------------------
 
 IN_EVERY_STATE: list[Behaviour | Flap] = [
-    HEALTHY, Latency(600), Drip(1), Blackhole(), HalfClose(), CutMidBody(10), Refuse(), Flap(600), WrongTls(),
+    HEALTHY, Latency(600), Drip(1), Blackhole(), Lose(), HalfClose(), CutMidBody(10), Refuse(), Flap(600), WrongTls(),
 ]  # fmt: skip
 
 
