@@ -1,22 +1,13 @@
-"""Patches for `tests.chaos.undefended`: a backend that lets everybody in, and forgets who has gone."""
+"""Patches for `tests.chaos.undefended`: a backend that serves whoever is loudest, and forgets who has gone."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ai.core.errors import DeadlineExceeded
-from ai.web.exchanges import Exchanges
-from ai.web.patience import Patience
 from backend.services.admission import Admission
 from backend.services.attempt import Attempt
 from backend.services.breaker import Breaker
-
-
-def no_bound() -> None:
-    """As many as come are let in."""
-    Admission.refusal = lambda *_: None  # type: ignore[method-assign]
 
 
 def no_turns() -> None:
@@ -39,27 +30,6 @@ def places_kept() -> None:
     Attempt._abandon = kept  # type: ignore[method-assign]
 
 
-def cancelled_with_its_caller() -> None:
-    """An attempt ends with its caller, wherever it just is; and waits for a connection inside the client's pool."""
-
-    async def answer(self: Attempt, keep: Callable[[Any], None]) -> Any:
-        task = asyncio.create_task(self._run())
-        keep(task)
-        try:
-            async with asyncio.timeout(self._ask.timeout_s):
-                return await task
-        except TimeoutError as error:
-            raise DeadlineExceeded("No answer.") from error
-
-    async def run(_: Exchanges, exchange: Callable[[Patience], Any], timeout_s: float) -> Any:
-        patience = Patience(timeout_s)
-        patience.apply()
-        return await exchange(patience)
-
-    Attempt.answer = answer  # type: ignore[method-assign]
-    Exchanges.run = run  # type: ignore[method-assign,assignment]
-
-
 def callers_are_the_probes() -> None:
     """A breaker that is half open lets callers in."""
     moved = Breaker._move
@@ -73,9 +43,7 @@ def callers_are_the_probes() -> None:
 
 
 PATCHES: dict[str, Callable[[], None]] = {
-    "the bound": no_bound,
     "turns": no_turns,
     "places given back": places_kept,
-    "attempts that outlive their callers": cancelled_with_its_caller,
     "probes before callers": callers_are_the_probes,
 }
