@@ -8,6 +8,7 @@ from tests.chaos import (
     rows_flags,
     rows_floods,
     rows_lies,
+    rows_network,
     rows_processes,
     rows_stores,
 )
@@ -16,6 +17,7 @@ from tests.chaos.row import Row
 ROWS: tuple[Row, ...] = (
     *rows_processes.ROWS,
     *rows_stores.ROWS,
+    *rows_network.ROWS,
     *rows_lies.ROWS,
     *rows_callers.ROWS,
     *rows_flags.ROWS,

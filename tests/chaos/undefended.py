@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from backend import serve
 from backend.services.breaker import Breaker
-from tests.chaos import careless, credulous, credulous_flags, planted_leaks, unrestrained
+from tests.chaos import careless, credulous, credulous_flags, credulous_lines, planted_leaks, unrestrained
 
 
 def no_breaker() -> None:
@@ -24,6 +24,7 @@ PATCHES: dict[str, Callable[[], None]] = {
     **unrestrained.PATCHES,
     **credulous.PATCHES,
     **credulous_flags.PATCHES,
+    **credulous_lines.PATCHES,
     **careless.PATCHES,
 }
 
