@@ -29,7 +29,7 @@ down: setup
 
 # What may run beside others does, on all cores; the rest has the machine for itself. Both are run, whatever the first says.
 test: setup
-	@$(BIN)/python -m pytest -q -n logical --dist loadfile -m beside; first=$$?; $(BIN)/python -m pytest -m "not beside" && exit $$first
+	@$(BIN)/python -m pytest -q -n logical --dist loadfile -m "beside and not alone"; first=$$?; $(BIN)/python -m pytest -m "not beside or alone" && exit $$first
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -11,11 +11,21 @@ import pytest
 from backend.settings import WATCHED
 from tests.rollout_house import House
 
+HERE = Path(__file__).parent
+BESIDE = {"contract", "security", "unit"}
+
 
 def pytest_configure() -> None:
     """A background job inherits Ctrl-C ignored, and would hand that on to every process under test."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs few parts and measures nothing may run beside others; of the rest, what says so."""
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in BESIDE and not item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.beside)
 
 
 @pytest.fixture

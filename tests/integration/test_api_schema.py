@@ -18,6 +18,8 @@ from backend.api.app import create_api
 from tests.api_parts import Running, running, settings_of, sides_of
 from tests.schema_exam import examine
 
+pytestmark = pytest.mark.beside
+
 CHECKS = [
     allow_header_conformance, content_type_conformance, ignored_auth, response_headers_conformance,
     response_schema_conformance, status_code_conformance, unsupported_method,

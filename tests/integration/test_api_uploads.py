@@ -13,6 +13,8 @@ from ai.core.sample import sample_jpeg
 from backend.transports.fake import FakeTransport, Hang
 from tests.api_parts import ADMIN, JPEG, Running, read_answer, running, settings_of, sides_of
 
+pytestmark = pytest.mark.beside
+
 MIB = 1024 * 1024
 HEAD = b"POST /api/detect HTTP/1.1\r\nHost: t\r\nContent-Type: image/jpeg\r\n"
 CUT_SHORT = HEAD + b"Content-Length: 100000\r\n\r\n\xff\xd8\xff"

@@ -19,6 +19,8 @@ from tests import pictures
 from tests.api_parts import JPEG, Running, running, settings_of
 from tests.schema_exam import examine
 
+pytestmark = pytest.mark.beside
+
 CHECKS = [
     content_type_conformance, response_headers_conformance, response_schema_conformance, status_code_conformance,
 ]  # fmt: skip

@@ -15,6 +15,8 @@ from ai.core.sample import sample_jpeg
 from tests import pictures
 from tests.services import running
 
+pytestmark = pytest.mark.beside
+
 JPEG = {"content-type": "image/jpeg"}
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "multipart/form-data; boundary=x"}

@@ -20,7 +20,10 @@ from backend.commands.statuses import Status
 from tests.services import free_port
 
 PROGRAM = Path(sys.executable).with_name("crossfade")
-pytestmark = pytest.mark.timeout(240)  # the start of everything, on a machine that has other things to do
+pytestmark = [
+    pytest.mark.beside,
+    pytest.mark.timeout(240),
+]  # the start of everything, on a machine that has other things to do
 PARTS = ("rtdetr", "yolo26", "triton", "backend")
 
 

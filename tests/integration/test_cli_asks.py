@@ -24,6 +24,8 @@ from backend.stack.backend_api import BackendApi
 from tests.api_parts import Running, running, settings_of, sides_of
 from tests.terminals import Terminal
 
+pytestmark = pytest.mark.beside
+
 Said = Callable[..., tuple[int, str, str]]
 BOX = (10, 20, 110, 220)  # of FakeTransport's dog
 

@@ -21,6 +21,8 @@ from ai.triton import models
 from backend import cli
 from backend.commands.statuses import Status
 
+pytestmark = pytest.mark.beside
+
 JSON, PAGE = "application/json", "text/html"
 Ended = Callable[..., int]
 

@@ -25,6 +25,8 @@ from backend.rollout.store import Change, Sample, SampleLimits, Store
 from tests.api_parts import Running, ramped_settings_of, running, sides_of
 from tests.ramp_orders import asked, keep_look, started
 
+pytestmark = pytest.mark.beside
+
 ANSWER = Answer("disagreement", 1, 311, 0, 0.003, 0.0032, -0.004, 0.017, -0.4, -0.2, 3.0, 9.2, 1414)
 WORDS = "hold: 312 of about 1,414 samples"
 

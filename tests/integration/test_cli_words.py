@@ -16,6 +16,8 @@ from backend.commands.overview import GROUPS, QUICK_START
 from backend.commands.statuses import MEANING, Status
 from tests.command_lines import require_understood
 
+pytestmark = pytest.mark.beside
+
 SAYS_NOTHING_OF_ITS_OWN = {"crossfade serve", "crossfade completion"}
 
 

@@ -35,6 +35,8 @@ from tests.mjpeg_camera import mjpeg_camera
 from tests.tiny import A_CAT, SPEC, tiny_source
 from tests.tritons import running_triton
 
+pytestmark = pytest.mark.beside
+
 A_DOG = [(8, 8, 24, 56, 0.75, 1)]  # what the legacy process sees in everything
 PATIENCE_S = 60
 

@@ -33,7 +33,7 @@ from tests.prometheus_server import needs_prometheus
 from tests.redis_server import needs_redis
 from tests.tritons import plan_in
 
-pytestmark = [needs_compose, needs_redis]
+pytestmark = [pytest.mark.beside, needs_compose, needs_redis]
 
 OURS = ("redis", "rtdetr", "yolo26", "backend")
 THEIRS = (

@@ -19,6 +19,8 @@ from tests.scripted import client_of
 from tests.traffic import frames
 from tests.tritons import RunningTriton, running_triton
 
+pytestmark = pytest.mark.beside
+
 PICTURES = 40
 SURE = 0.5
 Found = list[tuple[Detection, ...]]

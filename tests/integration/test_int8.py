@@ -15,6 +15,8 @@ from ai.triton.trial import figure_of, keep_figure
 from tests import pictures
 from tests.tiny import tiny_source
 
+pytestmark = pytest.mark.beside
+
 
 @pytest.fixture
 def calibrated(tmp_path) -> Options:

@@ -20,6 +20,8 @@ import pytest
 from backend.observe import workers
 from tests.services import free_port
 
+pytestmark = pytest.mark.beside
+
 WAIT_S = 60
 
 

@@ -23,6 +23,8 @@ from tests import pictures
 from tests.tiny import A_CAT, A_DOG, SPEC, broken_source, tiny_source
 from tests.tritons import RunningTriton, running_triton
 
+pytestmark = pytest.mark.beside
+
 TIMEOUT_S = 20.0
 CAT_IN_THE_PICTURE = [(160.0, 80.0, 480.0, 160.0, 0.75, "cat")]  # of 640 x 320, fitted into 64 x 64
 CALLERS = 16

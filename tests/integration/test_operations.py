@@ -34,7 +34,7 @@ from tests.redis_server import RedisServer, needs_redis, running_redis
 from tests.rollout_house import House, until
 from tests.tritons import RunningTriton, running_triton
 
-pytestmark = pytest.mark.usefixtures("nothing_said_of_flags")
+pytestmark = [pytest.mark.beside, pytest.mark.usefixtures("nothing_said_of_flags")]
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operations.md"
 KINDS = ["sqlite", pytest.param("redis", marks=needs_redis)]

@@ -17,6 +17,8 @@ from tests import lamps, pictures
 from tests.checkpoints import checkpoint
 from tests.tritons import RunningTriton, running_triton
 
+pytestmark = pytest.mark.beside
+
 TIMEOUT_S = 20.0
 WIDTH, HEIGHT = 1280, 360  # four and two of the picture's pixels are one of the network's
 RED, BLUE = (255, 0, 0), (0, 0, 204)

@@ -96,7 +96,7 @@ class Process:
         await self._reading
 
 
-pytestmark = pytest.mark.usefixtures("nothing_said_of_flags")
+pytestmark = [pytest.mark.beside, pytest.mark.usefixtures("nothing_said_of_flags")]
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from ai.demo.scenes import draw_scene
 from tests import pictures
 from tests.services import running
 
+pytestmark = pytest.mark.beside
+
 JPEG = {"content-type": "image/jpeg"}
 
 
@@ -251,6 +253,7 @@ def test_health_answers_head_as_load_balancers_ask(service):
 # --- Under load, late, and at the end
 
 
+@pytest.mark.alone
 def test_health_answers_while_the_model_is_busy(rtdetr):
     """Neither decoding nor the model holds the event loop: /health takes less than one inference, every time."""
     inference_ms, health_ms = [], []

@@ -29,7 +29,7 @@ from backend.settings import read_settings
 from tests.redis_server import RedisServer, needs_redis, running_redis
 from tests.rollout_house import House, until
 
-pytestmark = [needs_redis, pytest.mark.usefixtures("nothing_said_of_flags")]
+pytestmark = [pytest.mark.beside, needs_redis, pytest.mark.usefixtures("nothing_said_of_flags")]
 
 SLOW = {"rollout_poll_s": 5.0, "rollout_heartbeat_s": 5.0}  # whoever is not woken sees nothing for so long
 
@@ -179,6 +179,7 @@ class TestLost:
         await until(lambda: fraction_of(one, two) == [0.0, 0.0])
         assert house.who() == ["environment", "anna", "anna"]
 
+    @pytest.mark.alone
     def test_a_queue_of_questions_does_not_wait_for_each_in_vain(
         self, store: RedisStore, server: RedisServer
     ) -> None:

@@ -27,6 +27,8 @@ from tests.scripted import IMPATIENT, LONE, TIMEOUT_S, client_of, occupied, pict
 from tests.services import free_port
 from tests.tritons import RunningTriton, running_triton
 
+pytestmark = pytest.mark.beside
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "triton_statuses.json"
 PROTOCOLS = ("grpc", "http")
 

@@ -32,6 +32,8 @@ from ai.triton.client import Detected, TritonClient
 from tests.liars import ENCODED, PIXELS, GrpcLiar, HttpLiar, answer, configuration, http, metadata
 from tests.scripted import SPEC
 
+pytestmark = pytest.mark.beside
+
 many = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -456,6 +458,7 @@ def test_what_is_no_answer_over_http_is_an_error_of_ours(built, reply, kind):
     assert type(built.outcome()) is kind
 
 
+@pytest.mark.alone
 @over_http
 def test_a_server_that_drips_is_ended_by_the_deadline(stage):
     """Each byte comes in time; all of them do not."""

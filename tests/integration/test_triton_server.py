@@ -32,6 +32,8 @@ from ai.triton.embedded.settings import EmbeddedSettings
 from ai.triton.server import TritonServer
 from tests.tritons import plan_in, python_model
 
+pytestmark = pytest.mark.beside
+
 STUB = "triton_python_backend_stub"
 # Half the time of a start, and most of that of an end; TestCommand goes without.
 QUICKLY = ("--disable-auto-complete-config", "--exit-timeout-secs=1")

@@ -12,6 +12,8 @@ import pytest
 from backend.api import keys
 from backend.api.keys import Keys
 
+pytestmark = pytest.mark.alone
+
 KEY = "k3Yq" * 16
 PAIRS = 3000
 
