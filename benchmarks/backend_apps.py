@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response, UploadFile
 
 from ai.core.detections import Detections
+from ai.web.heads import BoundedHeads
 from backend import main as composed
 from backend.api import answers
 from backend.rollout.decision import Decision
@@ -46,7 +47,8 @@ FOUND = Found(
 SERVED: dict[str, Any] = {
     "host": "127.0.0.1",
     "loop": "uvloop",
-    "http": "httptools",
+    "http": BoundedHeads,
+    "ws": "none",
     "access_log": False,
     "log_config": None,
     "server_header": False,
