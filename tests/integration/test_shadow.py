@@ -269,7 +269,7 @@ async def test_callers_wait_no_longer_for_a_shadow_that_hangs(legacy, triton):
             waiting = LIMITS.queue + LIMITS.concurrency
             dropped = {"dropped queue_full": REQUESTS - waiting, "dropped flag_changed": waiting}
             ended = house.ends - before
-            # A connection that fell silent is left, and the next one never stands: what failed so made room for another.
+            # A connection that fell silent is left, and the next never stands: what failed so made room for another.
             ended["dropped queue_full"] += ended.pop("triton_failed", 0)
             assert ended == {reason: ROUNDS * count for reason, count in dropped.items()}
     assert is_as_good(p99_s["on"], p99_s["off"]), p99_s
