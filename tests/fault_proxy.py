@@ -80,10 +80,6 @@ class FaultProxy:
         """What passed, and what was done to it."""
         return self._there(self._weather.counts.copy)
 
-    @property
-    def open_lines(self) -> int:
-        return self._there(lambda: len(self._lines))
-
     def behave(self, behaviour: Behaviour | Flap) -> None:
         """It is in force when this returns."""
         self._there(lambda: self._behave(behaviour))

@@ -26,14 +26,12 @@ from tests.backends import CLOSED, OPEN, Backend
 from tests.chaos.load import Asked, words_of
 from tests.chaos.row import Trial
 
-MARKS = ("answered", "right", "reasons", "in time", "counted", "breaker", "recovered")
 OVER_S = 0.05
 SLOWED = {
     "pace"
 }  # a side that fell behind for a moment is given less; so it is on a busy machine without any fault
 LOOK_S = 0.1
 FEW = 5  # examples of what was wrong
-OUTCOMES = {200: "ok", 504: "late"}
 
 
 @dataclass

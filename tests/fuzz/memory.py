@@ -22,9 +22,6 @@ class Peak:
     def grown_mb(self) -> float:
         return max(0, self._kib("VmHWM") - self._before_kib) / 1024
 
-    def whole_mb(self) -> float:
-        return self._kib("VmHWM") / 1024
-
     def _kib(self, field: str) -> int:
         texts = (Path(f"/proc/{pid}/status").read_text() for pid in self._pids)
         return sum(int(found[1]) for text in texts if (found := _FIELD[field].search(text)))

@@ -26,7 +26,6 @@ from tests.scripted import SPEC
 
 IDENTITY = letterbox(SPEC.input_width, SPEC.input_height, SPEC.input_width, SPEC.input_height)
 GIANT_BYTES = 40_000_000
-LARGE_TENSOR_BYTES = 8_000_000  # a raw head has 2.8 MB
 
 
 class _Answers:

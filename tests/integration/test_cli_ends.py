@@ -174,6 +174,13 @@ class TestNobodyListens:
 
 
 class TestCtrlC:
+    @pytest.fixture(autouse=True)
+    def _as_python_starts(self) -> Iterator[None]:
+        """Whatever an event loop before us has left in its place."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
     def test_while_modules_are_imported_the_signal_itself_ends_us(self, monkeypatch, ended):
         during: list[object] = []
         parser = cli.parser
