@@ -30,6 +30,7 @@ from tests.callers import Caller
 from tests.legacy_process import legacy_process
 from tests.prometheus_server import PrometheusServer, configuration
 from tests.services import Service, free_port
+from tests.threads import running
 from tests.tritons import RunningTriton, python_model, running_triton
 
 INTERVAL_S = 1.0  # between two scrapes, and between two evaluations
@@ -155,13 +156,8 @@ class MonitoredStack:
         async def all_call() -> None:
             await asyncio.gather(*(call(number) for number in range(callers)))
 
-        thread = threading.Thread(target=lambda: asyncio.run(all_call()), name="callers")
-        thread.start()
-        try:
+        with running(lambda: asyncio.run(all_call()), over.set, 40):
             yield statuses
-        finally:
-            over.set()
-            thread.join(40)
 
     # --- what befalls it --------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ counted, and whoever got none is named.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import httpx
 
 from ai.demo.planning import plan_scene
 from ai.demo.scenes import render
+from tests.threads import running
 
 SIZE = (640, 360)
 FRAMES = 15  # of each camera, sent in turn
@@ -139,11 +139,5 @@ def watched(url: str, per_s: float) -> Iterator[Traffic]:
         raise ValueError(f"{url} is not on this machine")
     frames()
     traffic = Traffic(url, per_s)
-    thread = threading.Thread(target=lambda: asyncio.run(traffic.run()), name="traffic")
-    thread.start()
-    try:
+    with running(lambda: asyncio.run(traffic.run()), traffic.stop, TIMEOUT_S + 5):
         yield traffic
-    finally:
-        traffic.stop()
-        thread.join(TIMEOUT_S + 5)
-        assert not thread.is_alive(), "the traffic did not stop"

@@ -27,6 +27,7 @@ from tests.browser.chromium import running_chromium
 from tests.browser.page import LATE_MS, Console, console_of
 from tests.faults import MODEL, FaultyHouse, build_house
 from tests.proof_stack import Stack, proof_stack, require
+from tests.threads import running
 from tests.traffic import frames, watched
 
 IMAGES = Path(__file__).parents[2] / "docs" / "img"
@@ -144,13 +145,8 @@ def _asking(stack: Stack, per_s: float) -> Iterator[None]:
             httpx.post(f"{stack.backend.url}/api/detect", params=params, content=frame.jpeg, timeout=20,
                        headers={"Content-Type": "image/jpeg"}, trust_env=False)  # fmt: skip
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
+    with running(ask, ended.set, 30):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _taken(console: Console, shot: Shot) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.threads import running
+
 HALF_S, WHOLE_S = 0.0005, 0.0005  # 1,000 times a second, half of the time half written
 FRACTION = "TRITON_TRAFFIC_FRACTION"
 
@@ -115,10 +117,5 @@ class Rewriting:
 @contextmanager
 def rewriting(path: Path, texts: Sequence[tuple[str, str]]) -> Iterator[Rewriting]:
     writer = Rewriting(path, texts)
-    thread = threading.Thread(target=writer.run, name="rewriting")
-    thread.start()
-    try:
+    with running(writer.run, writer.end, 10):
         yield writer
-    finally:
-        writer.end()
-        thread.join(10)

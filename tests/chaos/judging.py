@@ -25,6 +25,7 @@ import httpx
 from tests.backends import CLOSED, OPEN, Backend
 from tests.chaos.load import Asked, words_of
 from tests.chaos.row import Trial
+from tests.threads import running
 
 OVER_S = 0.05
 SLOWED = {
@@ -72,13 +73,8 @@ class Watch:
 @contextmanager
 def watched(backend: Backend) -> Iterator[Watch]:
     watch = Watch(backend)
-    thread = threading.Thread(target=watch.run, name="watch")
-    thread.start()
-    try:
+    with running(watch.run, watch.end, 40):
         yield watch
-    finally:
-        watch.end()
-        thread.join(40)
 
 
 def judge(trial: Trial, watch: Watch, before: Mapping[str, float], after: Mapping[str, float]) -> None:

@@ -100,26 +100,12 @@ PLAUSIBLE: Mapping[str, Lie] = {
     "another class": _cell(0, "class_id", 0),
     "an empty scene": _filled(0, -1),
 }
-ANOTHERS = "another request's"  # it wants a memory, which `Liar` has
 LIES: Mapping[str, Lie] = {name: lie for kind in KINDS.values() for name, lie in kind.items()} | PLAUSIBLE
 
 
-class Liar:
-    """Of one model; remembers what it answered last."""
-
-    def __init__(self) -> None:
-        self._last: Arrays | None = None
-
-    def told(self, name: str, outputs: Arrays) -> Arrays:
-        last, self._last = self._last, outputs
-        if name == ANOTHERS:
-            return last or outputs
-        return LIES[name](outputs)
-
-
-def of_triton(name: str, response: Any, liar: Liar) -> Any:
+def of_triton(name: str, response: Any) -> Any:
     import triton_python_backend_utils as pb  # noqa: PLC0415 - it exists inside Triton only
 
     outputs = {one.name(): one.as_numpy().copy() for one in response.output_tensors()}
-    told = liar.told(name, outputs)
+    told = LIES[name](outputs)
     return pb.InferenceResponse([pb.Tensor(output, np.ascontiguousarray(told[output])) for output in told])

@@ -21,6 +21,7 @@ from ai.demo.planning import plan_scene
 from ai.demo.scenes import render
 from tests.callers import NO_ANSWER, Caller, Reply
 from tests.chaos.engine import box_of
+from tests.threads import running
 
 SIZE = (640, 360)
 SCENES = 16
@@ -187,11 +188,5 @@ def load_on(url: str, per_s: float = 50.0, query: str = "", patience_s: float = 
 @contextmanager
 def carried(load: Load, patience_s: float = PATIENCE_S) -> Iterator[Load]:
     scenes()
-    thread = threading.Thread(target=lambda: asyncio.run(load.run()), name="load")
-    thread.start()
-    try:
+    with running(lambda: asyncio.run(load.run()), load.end, patience_s + 10):
         yield load
-    finally:
-        load.end()
-        thread.join(patience_s + 10)
-        assert not thread.is_alive(), "the load did not end"

@@ -39,6 +39,7 @@ class Result:
     def to_table(self) -> dict[str, Any]:
         return {
             "row": self.row.name, "family": self.row.family, "promise": self.row.promise,
+            "defence": self.row.without.defence,
             "passed": self.passed, "wrong": self.wrong, "took_s": round(self.took_s, 1), **self.figures,
         }  # fmt: skip
 

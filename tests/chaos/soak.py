@@ -29,6 +29,7 @@ from tests.chaos.planted_leaks import COUNTS, LEAKS
 from tests.chaos.sampling import Sample, Sampler
 from tests.chaos.soak_faults import FAULTS, SHADOW, Ground, Suffered
 from tests.chaos.soak_report import keep, minute, table
+from tests.threads import running
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "soak.json"
 WORKERS = 2  # as it is deployed: a store, metrics files and a launcher that they share, any of which may leak
@@ -156,13 +157,8 @@ def _last(soak: Soak, house: House, load: LongLoad, sampler: Sampler, file: Path
 @contextmanager
 def _watched(soak: Soak, sampler: Sampler, file: Path | None) -> Iterator[None]:
     ending = threading.Event()
-    thread = threading.Thread(target=_watch, args=(soak, sampler, file, ending), name="watch")
-    thread.start()
-    try:
+    with running(lambda: _watch(soak, sampler, file, ending), ending.set, 60):
         yield
-    finally:
-        ending.set()
-        thread.join(60)
 
 
 def _watch(soak: Soak, sampler: Sampler, file: Path | None, ending: threading.Event) -> None:

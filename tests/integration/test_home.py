@@ -7,9 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -40,6 +39,7 @@ from tests.mosquitto_server import (
     running_mosquitto,
 )
 from tests.services import free_port
+from tests.threads import running
 
 pytestmark = needs_mosquitto
 Command = Callable[..., tuple[int, str, str]]
@@ -105,14 +105,8 @@ def publishing(
     publisher = Publisher(watching.look, Story(NAMES, [DETECTOR]), NAMES, print)
     line = Line(Broker.at(broker.url, PASSWORD), NAMES, publisher.hear)
     publisher.open(line)
-    thread = threading.Thread(target=publisher.run, args=(line.send, EVERY_S), daemon=True)
-    thread.start()
-    try:
+    with closing(line), running(lambda: publisher.run(line.send, EVERY_S), publisher.stop, 60):
         yield publisher
-    finally:
-        publisher.stop()
-        thread.join()
-        line.close()
 
 
 def reason(last: dict[str, str]) -> str:
