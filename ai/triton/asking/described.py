@@ -71,7 +71,7 @@ class ModelConfig:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     @property
-    def needed_inputs(self) -> Listed[TensorConfig]:
+    def needed_inputs(self) -> tuple[TensorConfig, ...]:
         return tuple(tensor for tensor in self.input if not tensor.optional)
 
     def output_named(self, name: str) -> TensorConfig | None:
