@@ -257,7 +257,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "to legacy at 0 %: a black hole", "network", LATE_FIRST,
-        partial(broken_line, Blackhole(), way="legacy"), NO_BREAKER, SLOW, frozenset({200, 504}),
+        partial(broken_line, Blackhole(), way="legacy"), NO_BREAKER, SLOW | {"overloaded"}, frozenset({200, 504}),
         variables=AT_ZERO, through_proxies=True, first="legacy",
     ),
     Row(
