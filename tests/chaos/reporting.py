@@ -50,7 +50,19 @@ def keep(file: Path | None, results: Sequence[Result], took_s: float, undefended
         "rows": [result.to_table() for result in results],
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(document, indent=1) + "\n")
+    file.write_text(as_text(document))
+
+
+def as_text(document: dict[str, Any]) -> str:
+    """A line for each entry, and for each of a list: whoever compares two runs sees what changed."""
+    lines = [f" {json.dumps(name)}: {_entry(value)}" for name, value in document.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _entry(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return json.dumps(value)
+    return "[\n" + ",\n".join(f"  {json.dumps(one)}" for one in value) + "\n ]"
 
 
 def machine() -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests.chaos.leaks import ours
-from tests.chaos.reporting import machine
+from tests.chaos.reporting import as_text, machine
 from tests.chaos.sampling import Sample
 
 if TYPE_CHECKING:
     from tests.chaos.soak import Soak
 
-MOST_KEPT = 240  # samples in the file
+MOST_KEPT = 60  # samples in the file
 PERCENTILES = (50, 95, 99, 100)
 
 
@@ -58,7 +57,7 @@ def keep(soak: Soak, file: Path | None) -> None:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_suffix(".part")
-    aside.write_text(json.dumps(to_table(soak), indent=1) + "\n")
+    aside.write_text(as_text(to_table(soak)))
     aside.replace(file)
 
 
@@ -95,5 +94,5 @@ def _percentiles(took_ms: Sequence[float]) -> dict[str, float]:
 
 
 def _thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
-    step = max(1, len(samples) // MOST_KEPT)
+    step = max(1, -(-len(samples) // MOST_KEPT))
     return samples[::step]
