@@ -58,7 +58,6 @@ LINES_ARE_LEFT = Without(
 KNOWN_ADDRESSES = Without(
     "the addresses that were known", patches=("addresses that are kept",), fails="reasons"
 )
-NO_BREAKER = Without("the breaker", patches=("the breaker",), fails="acted")
 UNSIGNED = (
     "a flipped bit of a box is another box: neither protocol signs its bytes. The sums of TCP and Ethernet guard a real"
     " line, TLS would guard it better"
@@ -257,7 +256,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "to legacy at 0 %: a black hole", "network", LATE_FIRST,
-        partial(broken_line, Blackhole(), way="legacy"), NO_BREAKER, SLOW | {"overloaded"}, frozenset({200, 504}),
+        partial(broken_line, Blackhole(), way="legacy"), NO_HELP, SLOW | {"overloaded"}, frozenset({200, 504}),
         variables=AT_ZERO, through_proxies=True, first="legacy",
     ),
     Row(
