@@ -272,8 +272,7 @@ async def test_callers_wait_no_longer_for_a_shadow_that_hangs(legacy, triton):
             room = ROUNDS * waiting + ended["triton_failed"]
             assert ended.keys() <= {"dropped queue_full", "dropped flag_changed", "triton_failed"}
             assert ended.total() == ROUNDS * REQUESTS
-            assert ended["dropped queue_full"] >= ROUNDS * REQUESTS - room
-            assert ended["dropped flag_changed"] <= ROUNDS * waiting
+            assert ROUNDS * REQUESTS - room <= ended["dropped queue_full"] <= ROUNDS * (REQUESTS - waiting)
     assert is_as_good(p99_s["on"], p99_s["off"]), p99_s
     assert not is_as_good(p99_s["waits"], p99_s["off"]), p99_s
 
