@@ -524,14 +524,30 @@ class OneByOne(FakeTransport):
         return EMPTY
 
 
+LAY_STILL_S = 0.05  # a machine that runs nobody for so long has measured nothing
+
+
 async def test_under_too_much_load_legacy_keeps_its_goodput_and_every_camera_is_served():
-    """Ten cameras ask five times what legacy can carry, and Triton is dead."""
+    """Ten cameras ask five times what legacy can carry, and Triton is dead. The control is the pace of the callers
+    themselves: where they were held up, and not by us, it is measured again."""
+    for _ in range(3):
+        served, in_vain, busy, still_s = await too_much_load()
+        if (in_vain <= 0.05 * (sum(served.values()) + in_vain) and busy >= 0.9) or still_s < LAY_STILL_S:
+            break
+    assert in_vain <= 0.05 * (sum(served.values()) + in_vain), "what legacy did was not done in vain"
+    assert busy >= 0.9, "and it was never let idle"
+    assert min(served.values()) >= 0.5 * max(served.values())
+
+
+async def too_much_load() -> tuple[dict[str, int], int, float, float]:
+    """Who was served, what legacy did for nobody, its busy part of the time, and by how much a caller came late."""
     legacy = OneByOne(per_s=100)
     made = heart(
         legacy, failing(Unavailable), detect_deadline_s=2.0, legacy_max_in_flight=1000, breaker_open_s=60, **NO_RETRY
     )  # fmt: skip
     served: dict[str, int] = dict.fromkeys((f"camera-{n}" for n in range(10)), 0)
     loop = asyncio.get_running_loop()
+    still_s = 0.0
 
     async def ask(camera: str) -> None:
         try:
@@ -541,25 +557,22 @@ async def test_under_too_much_load_legacy_keeps_its_goodput_and_every_camera_is_
             pass
 
     async def load(seconds: float) -> None:
+        nonlocal still_s
         ends_at = loop.time() + seconds
-        while loop.time() < ends_at:
+        while (now := loop.time()) < ends_at:
             for camera in served:
                 group.create_task(ask(camera))
             await asyncio.sleep(0.02)
+            still_s = max(still_s, loop.time() - now - 0.02)
 
     async with asyncio.TaskGroup() as group:
         await load(3.0)  # until its pace is known, and what came before that has ended
-        served, answered, busy_s, begun = (
-            dict.fromkeys(served, 0),
-            legacy.answered,
-            legacy.busy_s,
-            loop.time(),
-        )
+        served = dict.fromkeys(served, 0)
+        answered, busy_s, begun = legacy.answered, legacy.busy_s, loop.time()
         await load(2.0)
-    lasted_s = loop.time() - begun
-    assert sum(served.values()) >= 0.95 * (legacy.answered - answered), "what legacy did was not done in vain"
-    assert legacy.busy_s - busy_s >= 0.9 * lasted_s, "and it was never let idle"
-    assert min(served.values()) >= 0.5 * max(served.values())
+    busy = (legacy.busy_s - busy_s) / (loop.time() - begun)
+    in_vain = legacy.answered - answered - sum(served.values())
+    return served, in_vain, busy, still_s
 
 
 async def test_a_first_crowd_does_not_make_a_healthy_legacy_look_dead():
