@@ -15,11 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ai.core.detections import Detections
 from ai.triton.building import catalogue
 from ai.triton.building.source import Source
 from ai.triton.inside.engines import build_engine, usable_threads
-from ai.triton.inside.pipeline import Pipeline
+from ai.triton.inside.pipeline import Found, Pipeline
 from ai.triton.stored.served import Served
 from benchmarks.comparison import REFERENCE, Pace
 
@@ -46,7 +45,7 @@ def paces(pipelines: Mapping[str, Pipeline], pictures: Sequence[bytes], seconds:
 def _warm_up(pipeline: Pipeline, pictures: Sequence[bytes], batch: int) -> None:
     for _ in range(WARM_UPS):
         outcomes = pipeline.detect(_some(pictures, 0, batch))
-        if not all(isinstance(outcome, Detections) for outcome in outcomes):
+        if not all(isinstance(outcome, Found) for outcome in outcomes):
             raise WrongAnswerError(f"the engine says {outcomes[0]!r}")
 
 

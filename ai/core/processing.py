@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ai.core import heads
-from ai.core.detections import Detections
+from ai.core.detections import Detections, Table, checked
 from ai.core.errors import InvalidDetections
 from ai.core.geometry import Fit, Image, fit
 from ai.core.spec import DetectorSpec
@@ -34,17 +34,28 @@ def prepare(image: Image, spec: DetectorSpec) -> Prepared:
 def finish(raw: npt.NDArray[Any], place: Fit, spec: DetectorSpec) -> Detections:
     """One image's answer, as `spec` describes it → every detection at or over the score floor, best first, in
     pixels of the picture."""
+    rows = _located(raw, place, spec)
+    return Detections.from_table(rows.tolist(), place.source_width, place.source_height, spec.labels)
+
+
+def found(raw: npt.NDArray[Any], place: Fit, spec: DetectorSpec) -> Table:
+    """The same as rows [n, 6]: for a server that hands on rows."""
+    return checked(_located(raw, place, spec), place.source_width, place.source_height, len(spec.labels))
+
+
+def _located(raw: npt.NDArray[Any], place: Fit, spec: DetectorSpec) -> Table:
     upright = _without_inverted(heads.read(raw, spec))
     upright[:, :4] = place.clip(place.inverse(upright[:, :4]))
     slivers = (upright[:, 2:4] - upright[:, :2] < MIN_BOX_SIDE_PX).any(axis=1)
-    return Detections.from_rows(upright[~slivers], place.source_width, place.source_height, spec.labels)
+    located: Table = upright[~slivers]
+    return located
 
 
-def _without_inverted(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _without_inverted(rows: Table) -> Table:
     """A head without constraints may invert a stray box; an answer of nothing else is a broken model, and
     must not read as an empty scene."""
     inverted: npt.NDArray[np.bool_] = (rows[:, 2:4] < rows[:, :2]).any(axis=1)
     if inverted.any() and inverted.all():
         raise InvalidDetections(f"each of the {len(rows)} boxes is inverted, the first is {rows[0].tolist()}")
-    upright: npt.NDArray[np.float64] = rows[~inverted]
+    upright: Table = rows[~inverted]
     return upright

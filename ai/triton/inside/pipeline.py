@@ -8,22 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ai.core.detections import Detections
+from ai.core.detections import Table
 from ai.core.errors import InvalidDetections, InvalidImage
 from ai.core.geometry import Fit
 from ai.core.header import Bytes
 from ai.core.image import decode
-from ai.core.processing import Prepared, finish, prepare
+from ai.core.processing import Prepared, found, prepare
 from ai.core.spec import DetectorSpec
 from ai.engines.engine import Engine
 
 NO_DETECTION = -1.0  # fills the rows behind the last detection, so that zeros are never an empty scene
 
-Outcome = Detections | InvalidImage | InvalidDetections
+
+class Found(NamedTuple):
+    """In one picture."""
+
+    rows: Table  # checked, best first
+    width: int
+    height: int
+
+
+Outcome = Found | InvalidImage | InvalidDetections
 
 
 class Pipeline:
@@ -55,17 +65,17 @@ class Pipeline:
         except InvalidImage as error:
             return error
 
-    def _finish(self, raw: npt.NDArray[np.float32], place: Fit) -> Detections | InvalidDetections:
+    def _finish(self, raw: npt.NDArray[np.float32], place: Fit) -> Found | InvalidDetections:
         try:
-            return finish(raw, place, self.spec)
+            return Found(found(raw, place, self.spec), place.source_width, place.source_height)
         except InvalidDetections as error:
             return error
 
 
-def rows_of(detections: Detections, spec: DetectorSpec) -> npt.NDArray[np.float32]:
-    """[max_detections, 6]: the detections, best first, then rows of NO_DETECTION."""
-    rows = np.full((spec.max_detections, 6), NO_DETECTION, np.float32)
-    found = [(d.x1, d.y1, d.x2, d.y2, d.score, d.class_id) for d in detections][: spec.max_detections]
-    if found:
-        rows[: len(found)] = found
-    return rows
+def filled(found: Sequence[Found], spec: DetectorSpec) -> npt.NDArray[np.float32]:
+    """[pictures, max_detections, 6]: what was found in each, then rows of NO_DETECTION."""
+    answer = np.full((len(found), spec.max_detections, 6), NO_DETECTION, np.float32)
+    for rows, (seen, _, _) in zip(answer, found, strict=True):
+        best = seen[: spec.max_detections]
+        rows[: len(best)] = best
+    return answer
