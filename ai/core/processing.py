@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +13,8 @@ from ai.core import heads
 from ai.core.detections import Detections, Table, checked
 from ai.core.errors import InvalidDetections
 from ai.core.geometry import Fit, Image, fit
+from ai.core.header import DEFAULT_LIMITS, Bytes, ImageLimits
+from ai.core.image import decode, read_header
 from ai.core.spec import DetectorSpec
 
 MIN_BOX_SIDE_PX = 1.0  # what is thinner after clipping is the rim of something outside the picture
@@ -28,7 +31,27 @@ class Prepared:
 def prepare(image: Image, spec: DetectorSpec) -> Prepared:
     height, width = image.shape[:2]
     place = fit(spec.fit, width, height, spec.input_width, spec.input_height)
-    return Prepared(np.ascontiguousarray(place.apply(image).transpose(2, 0, 1)), place)
+    return Prepared(planes(place.apply(image)), place)
+
+
+def prepare_encoded(
+    data: Bytes, spec: DetectorSpec, limits: ImageLimits = DEFAULT_LIMITS, *, scaled: bool = False
+) -> Prepared:
+    """`scaled`: a JPEG is decoded no larger than the input needs it. The pixels are a little different ones then."""
+    if not scaled:
+        return prepare(decode(data, limits), spec)
+    header = read_header(data, limits)
+    place = fit(spec.fit, header.width, header.height, spec.input_width, spec.input_height)
+    image = decode(data, limits, least=(place.inner_width, place.inner_height))
+    return Prepared(planes(place.apply(image)), place)
+
+
+def planes(image: Image) -> Image:
+    """[height, width, 3] → [3, height, width], in a tenth of the time that NumPy takes for it."""
+    height, width = image.shape[:2]
+    apart = np.empty((3, height, width), np.uint8)
+    cv2.split(image, list(apart))
+    return apart
 
 
 def finish(raw: npt.NDArray[Any], place: Fit, spec: DetectorSpec) -> Detections:

@@ -84,6 +84,7 @@ class Runtime:
     limits: ImageLimits
     max_in_flight: int
     decode_threads: int
+    scaled: bool = False  # JPEGs are decoded no larger than the model's input needs them
     state: State = "loading"
     failure: str | None = None
     engine: Engine | None = None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import onnx
 
@@ -47,7 +48,7 @@ class Options:
 
     engine: str = "openvino"
     precision: str = "f32"
-    decode: str = "gpu"  # where the engine torch decodes JPEGs
+    decode: str = "gpu"  # where the engine torch decodes JPEGs; `scaled`: on the processor, and smaller
     also: tuple[str, ...] = ()
     bounded_queue: bool = False
     calibration: tuple[Path, ...] = ()  # pictures for int8
@@ -56,6 +57,11 @@ class Options:
     @property
     def on_gpu(self) -> bool:
         return self.engine == "torch"
+
+    @property
+    def approximates(self) -> bool:
+        """What it answers may differ from legacy by more than rounding: it has to be compared before it is kept."""
+        return self.precision == "int8" or self.decode == "scaled"
 
     @property
     def batching(self) -> Batching:
@@ -161,10 +167,16 @@ def _python_model(name: str, kind: Kind, source: Source, batching: Batching, opt
         batch_sizes=_sizes(options.batching.for_spec(source.spec) if in_container else batching),
         family=source.family,
         head=source.head,
-        decode="gpu" if options.on_gpu and options.decode == "gpu" else "cpu",
+        decode=_decode(options),
         tensor_model=source.spec.name if in_container else None,
     )
     return _Model(ModelPlan(name, kind, source.spec, batching, options.on_gpu, in_container), served, source)
+
+
+def _decode(options: Options) -> Literal["cpu", "gpu", "scaled"]:
+    if options.decode == "scaled":
+        return "scaled"
+    return "gpu" if options.on_gpu and options.decode == "gpu" else "cpu"
 
 
 def _engine_name(engine: str) -> EngineName:

@@ -66,11 +66,13 @@ def _build_words(commands: Commands) -> argparse.ArgumentParser:
     build.add_argument("--calibrate", type=Path, metavar="FOLDER", help="pictures that int8 is scaled with")
     build.add_argument(
         "--max-loss", type=_share, default=0.01, metavar="LOSS",
-        help="of mAP50-95: an int8 build that differs by more is not kept (default: %(default)s)",
+        help="of mAP50-95: an int8 or scaled build that differs by more is not kept (default: %(default)s)",
     )  # fmt: skip
     build.add_argument(
-        "--decode", choices=("gpu", "cpu"), default="gpu", help="of JPEGs, with the engine torch"
-    )
+        "--decode", choices=("gpu", "cpu", "scaled"), default="gpu",
+        help="of JPEGs: gpu or cpu with the engine torch; scaled: on the CPU, at 1/2, 1/4 or 1/8 where the network's "
+        "input needs no more, which is compared before it is kept",
+    )  # fmt: skip
     build.add_argument(
         "--compiled", type=Path, metavar="FILE", help="a TensorRT engine, also one of ultralytics"
     )

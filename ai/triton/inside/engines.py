@@ -46,7 +46,7 @@ def build_pipeline(served: Served, engine: Engine, threads: int) -> Pipeline:
 
         if isinstance(engine, GraphedEngine):
             return GpuPipeline(served.spec, engine, threads)
-    return Pipeline(served.spec, engine, threads)
+    return Pipeline(served.spec, engine, threads, scaled=served.decode == "scaled")
 
 
 def usable_threads() -> int:

@@ -29,9 +29,9 @@ TRAILER_BYTES = 64  # cameras pad behind the end
 
 @dataclass(frozen=True, slots=True)
 class OnGpu:
-    """A picture on its way: its input is on the GPU already."""
+    """A picture on its way, decoded there."""
 
-    pixels: Tensor  # uint8 [3, input_height, input_width]
+    pixels: Tensor  # uint8 [3, height, width], upright
     fit: Fit
 
 
@@ -44,24 +44,24 @@ class GpuPipeline(Pipeline):
     def detect(self, images: Sequence[Bytes]) -> list[Outcome]:
         ready: list[OnGpu | Prepared | InvalidImage] = [*self._on_gpu(images)]
         good = [one for one in ready if not isinstance(one, InvalidImage)]
-        if not good:
-            return [one for one in ready if isinstance(one, InvalidImage)]
-        answers = iter(
-            self._graphs.infer_tensor(torch.stack([self._pixels(one) for one in good])).cpu().numpy()
-        )
+        answers = iter(self._graphs.infer_tensor(self._inputs(good)).cpu().numpy() if good else ())
         return [
             one if isinstance(one, InvalidImage) else self._finish(next(answers), one.fit) for one in ready
         ]
 
-    def _pixels(self, one: OnGpu | Prepared) -> Tensor:
-        return one.pixels if isinstance(one, OnGpu) else torch.from_numpy(one.pixels).to(self._graphs.device)
+    def _inputs(self, pictures: Sequence[OnGpu | Prepared]) -> Tensor:
+        fitted_there = iter(fitted([(one.fit, one.pixels) for one in pictures if isinstance(one, OnGpu)]))
+        return torch.stack([
+            next(fitted_there) if isinstance(one, OnGpu) else torch.from_numpy(one.pixels).to(self._graphs.device)
+            for one in pictures
+        ])  # fmt: skip
 
     def _on_gpu(self, images: Sequence[Bytes]) -> list[OnGpu | Prepared | InvalidImage]:
         headers = [self._header(image) for image in images]
         fast = [index for index, header in enumerate(headers) if header is not None]
         decoded = self._decoded([images[index] for index in fast])
         ready: dict[int, OnGpu | Prepared | InvalidImage] = {
-            index: self._fitted(pixels, cast(ImageHeader, headers[index]))
+            index: self._placed(pixels, cast(ImageHeader, headers[index]))
             for index, pixels in zip(fast, decoded, strict=False)
         }
         slow = [index for index in range(len(images)) if index not in ready]
@@ -87,8 +87,7 @@ class GpuPipeline(Pipeline):
         except RuntimeError:
             return []
 
-    def _fitted(self, pixels: Tensor, header: ImageHeader) -> OnGpu:
-        turned = upright(pixels, header.orientation)
-        spec = self.spec
+    def _placed(self, pixels: Tensor, header: ImageHeader) -> OnGpu:
+        turned, spec = upright(pixels, header.orientation), self.spec
         place = fit(spec.fit, turned.shape[2], turned.shape[1], spec.input_width, spec.input_height)
-        return OnGpu(fitted(place, turned), place)
+        return OnGpu(turned, place)

@@ -17,7 +17,6 @@ from ai.core.detections import Table
 from ai.core.errors import InvalidDetections, InvalidImage
 from ai.core.geometry import Fit
 from ai.core.header import Bytes
-from ai.core.image import decode
 from ai.core.processing import Prepared, found, prepare
 from ai.core.spec import DetectorSpec
 from ai.engines.engine import Engine
@@ -37,9 +36,12 @@ Outcome = Found | InvalidImage | InvalidDetections
 
 
 class Pipeline:
-    def __init__(self, spec: DetectorSpec, engine: Engine, decode_threads: int) -> None:
+    def __init__(
+        self, spec: DetectorSpec, engine: Engine, decode_threads: int, *, scaled: bool = False
+    ) -> None:
         self.spec = spec
         self.engine = engine
+        self._scaled = scaled  # JPEGs are decoded no larger than the input needs them
         self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
 
     def detect(self, images: Sequence[Bytes]) -> list[Outcome]:
@@ -61,7 +63,7 @@ class Pipeline:
 
     def _prepare(self, image: Bytes) -> Prepared | InvalidImage:
         try:
-            return prepare(decode(image), self.spec)
+            return prepare_encoded(image, self.spec, scaled=self._scaled)
         except InvalidImage as error:
             return error
 
