@@ -42,6 +42,7 @@ __all__ = [
     "read_header",
 ]
 
+
 def decode(data: Bytes, limits: ImageLimits = DEFAULT_LIMITS, least: Size | None = None) -> Pixels:
     """Contiguous RGB [height, width, 3] of the upright picture.
 

@@ -31,18 +31,21 @@ class Prepared:
 def prepare(image: Image, spec: DetectorSpec) -> Prepared:
     height, width = image.shape[:2]
     place = fit(spec.fit, width, height, spec.input_width, spec.input_height)
-    return Prepared(planes(place.apply(image)), place)
+    return put_in(image, place)
 
 
-def prepare_encoded(
-    data: Bytes, spec: DetectorSpec, limits: ImageLimits = DEFAULT_LIMITS, *, scaled: bool = False
-) -> Prepared:
-    """`scaled`: a JPEG is decoded no larger than the input needs it. The pixels are a little different ones then."""
-    if not scaled:
-        return prepare(decode(data, limits), spec)
+def decoded_for(
+    spec: DetectorSpec, data: Bytes, limits: ImageLimits = DEFAULT_LIMITS, *, scaled: bool = False
+) -> tuple[Image, Fit]:
+    """The picture, and where it goes; `scaled`: a JPEG no larger than its place needs it, so of other pixels."""
+    data = bytes(data)
     header = read_header(data, limits)
     place = fit(spec.fit, header.width, header.height, spec.input_width, spec.input_height)
-    image = decode(data, limits, least=(place.inner_width, place.inner_height))
+    least = (place.inner_width, place.inner_height) if scaled else None
+    return decode(data, limits, least), place
+
+
+def put_in(image: Image, place: Fit) -> Prepared:
     return Prepared(planes(place.apply(image)), place)
 
 

@@ -1,4 +1,4 @@
-"""INT8 and JPEGs decoded smaller are approximations: kept only with their parity figure, and only if it is small enough.
+"""INT8 and JPEGs decoded smaller are approximations: kept only with their parity figure, and only if that is small.
 
 The detector is built aside and served there for the comparison; the repository sees it when it has passed.
 """
@@ -44,9 +44,7 @@ def figure_of(
             raise CannotBuild(f"{name} in {how} could not be compared: see above")
         figure = certificate.load(found)
     if not figure.levels or figure.data.objects < MIN_OBJECTS or any(one.unanswered for one in figure.levels):
-        raise CannotBuild(
-            f"{name} in {how} is not kept, parity says too little: {figure.problems}"
-        )
+        raise CannotBuild(f"{name} in {how} is not kept, parity says too little: {figure.problems}")
     lost = abs(figure.worst_map_difference)
     if not lost <= max_loss:  # nor if it is no number
         raise CannotBuild(

@@ -17,7 +17,7 @@ from ai.core.detections import Table
 from ai.core.errors import InvalidDetections, InvalidImage
 from ai.core.geometry import Fit
 from ai.core.header import Bytes
-from ai.core.processing import Prepared, found, prepare
+from ai.core.processing import Prepared, decoded_for, found, put_in
 from ai.core.spec import DetectorSpec
 from ai.engines.engine import Engine
 
@@ -63,7 +63,7 @@ class Pipeline:
 
     def _prepare(self, image: Bytes) -> Prepared | InvalidImage:
         try:
-            return prepare_encoded(image, self.spec, scaled=self._scaled)
+            return put_in(*decoded_for(self.spec, image, scaled=self._scaled))
         except InvalidImage as error:
             return error
 

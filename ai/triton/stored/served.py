@@ -31,7 +31,7 @@ class Served:
     batch_sizes: tuple[int, ...]  # that an engine with fixed sizes prepares, ascending
     family: str | None = None  # for `torch`: whose network the weights belong to
     head: DetectorSpec | None = None  # for `torch`: the bare network's own spec
-    decode: Literal["cpu", "gpu", "scaled"] = "cpu"  # on which JPEGs are decoded; `scaled`: there, and smaller
+    decode: Literal["cpu", "gpu", "scaled"] = "cpu"  # where JPEGs are decoded; scaled: there, and smaller
     tensor_model: str | None = None  # for `bls`: the model that is handed the pixels
 
     @classmethod
