@@ -4,14 +4,20 @@ What a graph was captured with must outlive it. A head keeps tensors that it com
 (YOLO's anchors and strides), and replaces them when the size changes; so they are held here. And a forward that
 makes tensors on the processor and brings them over (RT-DETR's position embedding, indices and scales) cannot be
 captured: such a copy is forbidden. They depend on the input's size alone, so a free run's are used.
+
+Compiled by torch first, a network's many small steps become few. That takes up to a minute for each batch size, once
+for a folder that keeps what was compiled. A compiled network keeps its tensors itself, and brings nothing over.
 """
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +43,14 @@ class _Graph:
 
 class GraphedEngine:
     def __init__(
-        self, body: nn.Module, spec: DetectorSpec, batch_sizes: Sequence[int], device_id: str = "0"
+        self,
+        body: nn.Module,
+        spec: DetectorSpec,
+        batch_sizes: Sequence[int],
+        device_id: str = "0",
+        compiled_in: Path | None = None,
     ) -> None:
+        """`compiled_in`: compile it, and keep or find there what comes of it."""
         if not torch.cuda.is_available():
             raise RuntimeError(
                 f"the engine 'torch' captures CUDA graphs; torch {torch.__version__} sees no GPU"
@@ -49,6 +61,8 @@ class GraphedEngine:
         self._module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._shape = (3, spec.input_height, spec.input_width)
         self._sizes = sorted(batch_sizes)
+        self._compiled = compiled_in is not None
+        self._run = _compiled(self._module, compiled_in, len(self._sizes)) if compiled_in else self._module
         self._graphs = {size: self._capture(size) for size in reversed(self._sizes)}
 
     def infer(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -74,14 +88,17 @@ class GraphedEngine:
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         carried = FromProcessor()
+        noting, handing = (
+            (nullcontext, nullcontext) if self._compiled else (carried.take_notes, carried.hand_out)
+        )
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP_RUNS):
-                with carried.take_notes():
-                    self._module(pixels)
+                with noting():
+                    self._run(pixels)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with carried.hand_out(), torch.cuda.graph(graph):
-            answers = self._module(pixels)
+        with handing(), torch.cuda.graph(graph):
+            answers = self._run(pixels)
         return _Graph(graph, pixels, answers, [*carried.noted, *self._tensors_kept_by_modules()])
 
     def _tensors_kept_by_modules(self) -> list[Tensor]:
@@ -91,6 +108,13 @@ class GraphedEngine:
             for value in vars(part).values()
             if isinstance(value, Tensor)
         ]
+
+
+def _compiled(module: nn.Module, folder: Path, sizes: int) -> Callable[[Tensor], Tensor]:
+    """For each batch size of its own: a graph is captured of each anyway."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)  # noqa: TID251 - it is torch that reads it
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 2 * sizes)
+    return cast("Callable[[Tensor], Tensor]", torch.compile(module, dynamic=False))
 
 
 class FromProcessor(TorchFunctionMode):
