@@ -119,6 +119,8 @@ def _options(args: argparse.Namespace) -> Options:
         args.engine != "tensorrt" or len(args.detectors) != 1 or not args.compiled.is_file()
     ):
         raise CannotBuild("--compiled FILE is an engine file for --engine tensorrt and one DETECTOR")
+    if args.tuned and args.engine != "torch":
+        raise CannotBuild("--tuned is for --engine torch: the other engines compile their graphs anyway")
     return Options(
         engine=args.engine,
         precision=args.precision or ("f16" if args.engine in {"torch", "tensorrt"} else "f32"),
@@ -127,6 +129,8 @@ def _options(args: argparse.Namespace) -> Options:
         bounded_queue=args.bounded_queue,
         calibration=pictures_in(args.calibrate) if args.calibrate else (),
         compiled=args.compiled,
+        tuned=args.tuned,
+        instances=args.instances,
     )
 
 

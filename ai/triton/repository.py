@@ -22,10 +22,11 @@ from ai.engines.quantize import quantize
 from ai.terminal.progress import Bars, Progress, progress
 from ai.triton.building import tensorrt
 from ai.triton.building.source import Source
+from ai.triton.building.tuning import tune
 from ai.triton.building.words import BUILD_ENGINES
 from ai.triton.stored import versions
 from ai.triton.stored.config import Batching, Kind, ModelPlan, config_text
-from ai.triton.stored.served import GRAPH, WEIGHTS, EngineName, Served
+from ai.triton.stored.served import GRAPH, TUNED, WEIGHTS, EngineName, Served
 
 SHIM = Path(__file__).parent / "model_repository" / "model.py"
 FINGERPRINT = "fingerprint"
@@ -53,6 +54,8 @@ class Options:
     bounded_queue: bool = False
     calibration: tuple[Path, ...] = ()  # pictures for int8
     compiled: Path | None = None  # an engine file for tensorrt
+    tuned: bool = False  # the engine torch compiles its network for this machine's GPU
+    instances: int = 0  # of each model; 0: as many as its spec says
 
     @property
     def on_gpu(self) -> bool:
@@ -133,6 +136,7 @@ def _bench_in(repository: Path) -> Iterator[Path]:
 
 
 def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
+    source = _as_often(source, options.instances)
     batching = options.batching.for_spec(source.spec)
     yield _python_model(f"{name}_jpeg", "jpeg", source, batching, options)
     if options.engine == "tensorrt":
@@ -143,7 +147,8 @@ def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
     if "raw" in options.also and options.engine == "tensorrt":
         raise CannotBuild("--also raw is not for --engine tensorrt")
     if "raw" in options.also and source.raw is not None:
-        yield _python_model(f"{name}_raw", "tensor", source.raw(), batching, options)
+        raw = _as_often(source.raw(), options.instances)
+        yield _python_model(f"{name}_raw", "tensor", raw, batching, options)
     if "tiers" in options.also:
         yield _python_model(
             f"{name}_jpeg_streaming", "jpeg", source, options.queued(STREAMING).within(source.spec), options
@@ -151,6 +156,13 @@ def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
         yield _python_model(
             f"{name}_jpeg_batch", "jpeg", source, options.queued(BATCH).within(source.spec), options
         )
+
+
+def _as_often(source: Source, instances: int) -> Source:
+    if not instances:
+        return source
+    serving = replace(source.spec.serving, instances=instances)
+    return replace(source, spec=replace(source.spec, serving=serving))
 
 
 def _python_model(name: str, kind: Kind, source: Source, batching: Batching, options: Options) -> _Model:
@@ -168,6 +180,7 @@ def _python_model(name: str, kind: Kind, source: Source, batching: Batching, opt
         family=source.family,
         head=source.head,
         decode=_decode(options),
+        tuned=options.tuned,
         tensor_model=source.spec.name if in_container else None,
     )
     return _Model(ModelPlan(name, kind, source.spec, batching, options.on_gpu, in_container), served, source)
@@ -226,6 +239,9 @@ class _Workshop:
         if model.served.engine == "torch":
             if model.source.weights is not None:
                 _copy_weights(model.source.weights, aside / WEIGHTS)
+            if model.served.tuned:
+                self._bar.note(f"{model.plan.name}: compiling it for this GPU, which takes minutes")
+                tune(aside, self._bench / model.source.fingerprint / TUNED)
         elif model.served.engine != "bls":
             shutil.copyfile(self._graph(model.source), aside / GRAPH)
 

@@ -1,10 +1,12 @@
 """The model repository: what is built says the right thing, only what changed is built, and nothing half."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from google.protobuf import text_format
 
 from ai.core.spec import Serving
@@ -13,6 +15,7 @@ from ai.engines.openvino_engine import OpenVinoEngine
 from ai.engines.quantize import CannotCalibrate, pictures_in
 from ai.triton.building import tensorrt
 from ai.triton.building.catalogue import built_in
+from ai.triton.building.tuning import CannotTune, tune
 from ai.triton.building.words import ALSO, BUILD_ENGINES
 from ai.triton.repository import CannotBuild, Options, build
 from ai.triton.stored import versions
@@ -97,6 +100,33 @@ def test_what_the_spec_says_of_serving_goes_before_the_engine_s_habits(tmp_path)
     assert config.max_batch_size == 2
     assert list(config.dynamic_batching.preferred_batch_size) == [2]
     assert config.dynamic_batching.max_queue_delay_microseconds == 30_000
+
+
+def test_whoever_builds_may_ask_for_more_instances_than_the_spec_does(tmp_path):
+    built(tmp_path, also=("tensors", "tiers"), instances=2)
+    configs = [read_config(path) for path in tmp_path.glob("tiny*/config.pbtxt")]
+    assert [config.instance_group[0].count for config in configs] == [2] * 4
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_what_cannot_be_compiled_for_a_gpu_is_told_in_torch_s_words_and_is_no_version(tmp_path):
+    with pytest.raises(CannotTune, match="sees no GPU"):
+        build(tmp_path, {"rtdetr": built_in("rtdetr")}, Options("torch", tuned=True), quiet)
+    assert versions.numbers(tmp_path / "rtdetr_jpeg") == []
+
+
+def test_what_one_model_compiled_the_next_one_of_its_network_finds(tmp_path, monkeypatch):
+    """What compiles is a script here: it needs a GPU."""
+    script = tmp_path / "bin" / "python"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\nmkdir -p "$3/tuned" && echo kernel >> "$3/tuned/graph"\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    for model in ("front", "batch"):
+        (tmp_path / model).mkdir()
+        tune(tmp_path / model, tmp_path / "shared")
+    assert (tmp_path / "front" / "tuned" / "graph").read_text() == "kernel\n"
+    assert (tmp_path / "batch" / "tuned" / "graph").read_text() == "kernel\n" * 2
 
 
 def test_the_torch_engine_needs_a_network(tmp_path):
