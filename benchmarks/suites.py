@@ -48,7 +48,7 @@ SUITES = (
         "judge", "benchmarks.judge", "whether Triton's own perf_analyzer counts as our generator does", 4,
         _FROM_THE_NETWORK_UP,
     ),
-    Suite("load", "benchmarks.load", "what the load generator itself reaches, closed and open", 3),
+    Suite("load", "benchmarks.load", "what the load generator itself reaches, closed and open", 4),
     Suite("baseline", "benchmarks.baseline", "how fast the legacy services are", 11, (ENVIRONMENT,)),
     Suite(
         "triton", "benchmarks.triton", "Triton's gain over the legacy service, engine and server apart", 7,
