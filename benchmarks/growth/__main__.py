@@ -34,6 +34,7 @@ from benchmarks.processes import ROOT
 from benchmarks.progress import Progress
 
 SIZE = "640x360"  # of the frames before Triton
+FRAMES_WINDOW = 1.5  # times the other windows: a batch more or less is to be little
 
 
 @dataclass(slots=True)
@@ -100,8 +101,8 @@ def _servers(run: Run, folder: Path) -> None:
 def _batching(run: Run, folder: Path) -> None:
     told = run.settings
     sweep = tuple(count for count in told.callers if count <= 64)
-    crowd = tuple(count for count in told.callers if count >= 8)
-    plan = batching.Plan(sweep, crowd, SIZE, max(0.5, 1.5 * told.load_s), told.load_rounds)
+    window_s = FRAMES_WINDOW * told.load_s
+    plan = batching.Plan(sweep, told.crowd, SIZE, window_s, told.crowd_s, told.load_rounds)
     run.batching = batching.measured(plan, folder)
     run.errors += run.batching.errors
 
@@ -137,15 +138,16 @@ _FULL = {
     "rounds": 5, "window_s": 0.1, "load_rounds": 5, "load_s": 2.0,
     "megapixels": (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0), "objects": (0, 1, 3, 10, 20, 40, 80, 150, 300),
     "callers": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+    "crowd": (8, 32, 128, 512), "crowd_s": 10.0,
     "cameras": (1, 10, 100, 300, 1_000, 2_000, 5_000, 20_000, 100_000), "workers": (1, 2, 4, 8),
     "rows": (1_000, 10_000, 31_623, 100_000, 316_228, 1_000_000), "redis_rows": (1_000, 10_000, 31_623, 100_000),
     "out": ROOT / "benchmarks" / "results", "name": "cpu",
 }  # fmt: skip
 _QUICK = {
     **_FULL, "rounds": 2, "window_s": 0.01, "load_rounds": 1, "load_s": 0.4, "megapixels": (0.1, 0.5, 2.0, 5.0),
-    "objects": (0, 3, 20, 80), "callers": (1, 4, 8, 16, 128), "cameras": (1, 10, 100, 1_000), "workers": (1, 2, 3),
-    "rows": (300, 1_000, 3_000, 10_000), "redis_rows": (100, 300, 1_000), "out": ROOT / "var" / "benchmarks",
-    "name": "quick",
+    "objects": (0, 3, 20, 80), "callers": (1, 4, 8, 16, 128), "crowd": (8, 128), "crowd_s": 1.0,
+    "cameras": (1, 10, 100, 1_000), "workers": (1, 2, 3), "rows": (300, 1_000, 3_000, 10_000),
+    "redis_rows": (100, 300, 1_000), "out": ROOT / "var" / "benchmarks", "name": "quick",
 }  # fmt: skip
 
 

@@ -13,7 +13,15 @@ from docs.making.markdown import table
 LEAST_GAIN = 2.5  # of the sources' "2.5 to 4 times" by dynamic batching
 ROWS = ("side", "cameras", "frames/s", "lowest to highest", "p50 ms", "p95 ms", "batch", "ceiling x")
 RATIOS = ("cameras", "frames/s", "p95")
-CROWDS = ("callers", "answered/s", "p50 ms", "p95 ms", "refused", "what its metrics counted meanwhile")
+CROWDS = (
+    "callers",
+    "answered/s",
+    "p50 ms",
+    "p95 ms",
+    "refused (503)",
+    "late (504)",
+    "what its metrics counted meanwhile",
+)
 
 
 def batching_parts(batching: Batching | None) -> Iterator[str]:
@@ -84,5 +92,6 @@ def _crowd(crowd: Crowd) -> Sequence[str]:
     reasons = ", ".join(f"`{name}` {count:,}" for name, count in crowd.reasons.items())
     return (
         str(crowd.callers), number(crowd.answered_per_s), number(crowd.p50_ms), number(crowd.p95_ms),
-        f"{crowd.refused:,} of {crowd.sent:,}", reasons or "nothing",
+        f"{crowd.refused:,} of {crowd.sent:,}",
+        f"{crowd.late:,}", reasons or "nothing",
     )  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.backend_text import BUSY_CORES
 from benchmarks.growth.batching_page import batching_parts
 from benchmarks.growth.report import Report
 from benchmarks.growth.series import Point, Series
 from benchmarks.growth.servers import Ceiling
-from benchmarks.report import DISTURBED_CORES, ENOUGH
+from benchmarks.report import DISTURBED_CORES
 from docs.making.markdown import table
 
 AXES = {
@@ -92,8 +93,9 @@ def amount(value: float) -> str:
 
 
 def _ceiling(ceiling: Ceiling) -> str:
-    flag = "FLAG: too little: " if ceiling.ratio < ENOUGH else ""
+    flag = "FLAG: the generator was at its own limit. " if ceiling.busiest_cores >= BUSY_CORES else ""
     return (
         f"{flag}The generator's ceiling, {ceiling.per_s:,.0f} requests/s at {ceiling.callers} callers, is "
-        f"{ceiling.ratio:.1f} x the highest rate of the backend with fake sides."
+        f"{ceiling.ratio:.1f} x the highest rate of the backend with fake sides; it used {ceiling.busiest_cores:.2f} "
+        "of its one core at the most."
     )

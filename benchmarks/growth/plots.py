@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.growth.page import AXES
 from benchmarks.growth.report import Report
@@ -56,11 +57,28 @@ def _draw(axes: Axes, one: Series) -> None:
     axes.plot(xs, [point.median for point in points], "o-", color=colour, ms=4.5)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    bottom, top = axes.get_ylim()
-    if top < 10 * bottom:  # noise of a tenth is no mountain
-        middle = (bottom * top) ** 0.5
-        axes.set_ylim(middle / 10**0.5, middle * 10**0.5)
+    _widen(axes)
     axes.set_title(one.question.title, fontsize=9.5)
     axes.set_xlabel(f"{one.question.x}; exponent {one.slope.exponent:.2f}: {one.verdict}", fontsize=8.5)
     axes.set_ylabel(one.question.y, fontsize=8.5)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(which="both", labelsize=8)
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.yaxis.set_minor_formatter(FuncFormatter(_plain) if _is_short(axes) else NullFormatter())
+
+
+def _widen(axes: Axes) -> None:
+    """Noise of a tenth is no mountain."""
+    bottom, top = axes.get_ylim()
+    if top < 10 * bottom:
+        middle = (bottom * top) ** 0.5
+        axes.set_ylim(middle / 10**0.5, middle * 10**0.5)
+
+
+def _is_short(axes: Axes) -> bool:
+    """A decade has one major tick: the ones between are to be read too."""
+    bottom, top = axes.get_ylim()
+    return top < 11 * bottom
+
+
+def _plain(value: float, _place: object) -> str:
+    return f"{value:,.4g}" if value < 1e3 else f"{value:,.0f}"

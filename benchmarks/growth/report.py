@@ -27,6 +27,8 @@ class Settings:
     megapixels: tuple[float, ...]
     objects: tuple[int, ...]
     callers: tuple[int, ...]
+    crowd: tuple[int, ...]  # callers of the backend before Triton, up to far too many
+    crowd_s: float  # one such window
     cameras: tuple[int, ...]
     workers: tuple[int, ...]
     rows: tuple[int, ...]

@@ -73,6 +73,10 @@ class Loads:
         return sum(sum(run.errors.values()) + run.busy for runs in self.runs.values() for run in runs)
 
     @property
+    def busiest_cores(self) -> float:
+        return max(run.cores.loadgen for runs in self.runs.values() for run in runs)
+
+    @property
     def highest_per_s(self) -> float:
         return max(run.rps for runs in self.runs.values() for run in runs)
 
@@ -83,11 +87,12 @@ def cpu_us(run: Measurement) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """The generator alone, at an endpoint that does nothing, over the highest rate of the backend."""
+    """The generator at an endpoint that does nothing, over the highest rate of the backend."""
 
     callers: int
     per_s: float
     ratio: float
+    busiest_cores: float  # that the generator used in any window before the backend; it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,9 @@ def by_callers(plan: LoadPlan, callers: Sequence[int], folder: Path) -> Served:
         loads.visit({count: _asking(server, picture, count) for count in callers})
         bare = load(nothing, [picture], CROWD, plan.seconds, TIMEOUT_S, Ask(PATH))
     series = loads.series(BY_CALLERS, cpu_us), loads.series(WAIT, lambda run: run.p50_ms or 0.0)
-    return Served(series, Ceiling(CROWD, bare.rps, bare.rps / loads.highest_per_s), loads.errors)
+    return Served(
+        series, Ceiling(CROWD, bare.rps, bare.rps / loads.highest_per_s, loads.busiest_cores), loads.errors
+    )
 
 
 def by_picture(plan: LoadPlan, megapixels: Sequence[float], folder: Path) -> tuple[Series, int]:

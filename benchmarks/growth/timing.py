@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from benchmarks.growth.series import Point, Question, Series
 from benchmarks.meter import Reading
@@ -12,6 +13,7 @@ from benchmarks.meter import Reading
 Work = Callable[[int], object]
 """Do it so many times."""
 Clock = Callable[[], float]
+Key = TypeVar("Key")
 MOST_CALLS = 1_000_000
 
 
@@ -27,13 +29,19 @@ class Plan:
         """In µs for one call. `clock`: this process's CPU time, or the wall's where another process (`pids`) works."""
         before = Reading.take(*pids)
         ordered: list[tuple[float, Work]] = sorted(works.items())
-        calls = {x: _calls_in(work, self.window_s, clock) for x, work in ordered}
-        seen: dict[float, list[float]] = {x: [] for x, _ in ordered}
-        for number in range(self.rounds):
-            for x, work in ordered if number % 2 == 0 else reversed(ordered):
-                seen[x].append(_took_s(work, calls[x], clock) / calls[x] * 1e6)
-        points = [Point(x, tuple(values)) for x, values in seen.items()]
+        points = [Point(x, tuple(values)) for x, values in self.rounds_of(dict(ordered), clock).items()]
         return Series.of(question, points, others_between(before, Reading.take(*pids)))
+
+    def rounds_of(
+        self, works: Mapping[Key, Work], clock: Clock = time.process_time
+    ) -> dict[Key, list[float]]:
+        """µs for one call of each, one value a round."""
+        calls = {key: _calls_in(work, self.window_s, clock) for key, work in works.items()}
+        seen: dict[Key, list[float]] = {key: [] for key in works}
+        for number in range(self.rounds):
+            for key in works if number % 2 == 0 else reversed(list(works)):
+                seen[key].append(_took_s(works[key], calls[key], clock) / calls[key] * 1e6)
+        return seen
 
 
 def others_between(before: Reading, after: Reading) -> float:
