@@ -19,7 +19,7 @@ from benchmarks.backend_apps import PATH
 from benchmarks.backend_sides import SERVED, real_backend
 from benchmarks.comparison import Ratio, Row, Window
 from benchmarks.loadgen import TIMEOUT_S
-from benchmarks.medians import ratios_between, rows_of
+from benchmarks.medians import ratios_of, rows_of
 from benchmarks.pictures import Pictures, Size, draw_pictures
 from benchmarks.processes import Server, running
 from benchmarks.report import Spread
@@ -111,7 +111,7 @@ def measured(plan: Plan, folder: Path) -> Batching:
     rows = rows_of(rounds.windows, plan.size, pictures.jpeg_bytes)
     with running(triton) as server, running(real_backend(folder / "backend", folder / "triton")) as backend:
         crowds = tuple(_crowds(plan, backend, server, pictures))
-    ratios = ratios_between(rounds.windows, [(BATCHED.name, UNBATCHED.name)])
+    ratios = ratios_of(rounds.windows, [(BATCHED.name, UNBATCHED.name)])
     return Batching(plan, about, rows, ratios, rule_of(rounds.windows, about[BATCHED.name]), crowds)
 
 

@@ -89,8 +89,8 @@ def _shadow(rows: Sequence[ShadowRow]) -> Iterator[str]:
     added_us = rows[-1].cpu_us.median - rows[0].cpu_us.median
     waits_us = rows[-1].detect_us.median - rows[0].detect_us.median
     yield (
-        f"A comparison of two answers that agree takes {added_us:,.0f} µs of CPU after its caller was answered, most "
-        f"of it to see how light the picture is; the caller pays {waits_us:.0f} µs for being compared."
+        f"A comparison of two answers that agree takes {added_us:,.0f} µs of CPU after its caller was answered; "
+        f"the caller pays {waits_us:.0f} µs for being compared."
     )
 
 
