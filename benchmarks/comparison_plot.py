@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.comparison import BASE, TARGET_CALLERS, TARGET_P95, TARGET_RPS, Comparison, Row
-from benchmarks.comparison_text import TITLES, short
-from benchmarks.plot import FAINT, INK, write_figure
+from benchmarks.comparison_text import short
+from benchmarks.plot import FAINT, INK, TITLES, write_figure
 from benchmarks.report import Spread
 
 COLOURS = {
@@ -22,8 +22,10 @@ COLOURS = {
     "f32": "#1b4f8a",
     "bf16": "#2f9e7f",
     "int8": "#a8457f",
+    "ort": "#8a6d3b",
 }
-ENGINES = {"torch": "legacy", "openvino f32": "f32", "openvino bf16": "bf16", "openvino int8": "int8"}
+ENGINES = {"torch": "legacy", "openvino f32": "f32", "openvino bf16": "bf16", "openvino int8": "int8",
+           "onnxruntime f32": "ort"}  # fmt: skip
 WIDTH = 0.8  # of a group of bars
 _HOW = {1: "one by one", 8: "8 at once"}
 
@@ -45,7 +47,13 @@ def _figure(report: Comparison) -> Figure:
     _draw_loops(loops, report)
     figure.subplots_adjust(left=0.04, right=0.985, top=0.80, bottom=0.235)
     _make_room_at_the_left(loops, 0.09)
-    figure.text(0.018, 0.93, "YOLO26: the legacy service and Triton", fontsize=16, fontweight="bold")
+    figure.text(
+        0.018,
+        0.93,
+        f"{TITLES[report.detector]}: the legacy service and Triton",
+        fontsize=16,
+        fontweight="bold",
+    )
     figure.text(0.018, 0.885, report.machine.title, fontsize=10.5, color=FAINT)
     figure.text(0.018, 0.03, _caption(report), fontsize=9, color=FAINT, va="bottom", linespacing=1.5)
     return figure
@@ -57,7 +65,11 @@ def _draw_sides(axes: Axes, report: Comparison, title: str, value: Callable[[Row
         rows = [report.row(side, callers) for callers in report.settings.callers]
         places = [_place(report, row) for row in rows]
         axes.bar(
-            places, [value(row) for row in rows], width=_bar(report), color=COLOURS[side], label=TITLES[side]
+            places,
+            [value(row) for row in rows],
+            width=_bar(report),
+            color=COLOURS[side],
+            label=report.title(side),
         )
         for place, row in zip(places, rows, strict=True):
             _write(axes, place, value(row))
@@ -69,7 +81,7 @@ def _draw_sides(axes: Axes, report: Comparison, title: str, value: Callable[[Row
 
 
 def _draw_whiskers(axes: Axes, report: Comparison) -> None:
-    for row in report.measured:
+    for row in (row for row in report.measured if row.cell.service in COLOURS):
         _whisker(axes, _place(report, row), row.cell.rps)
 
 
@@ -90,7 +102,7 @@ def _draw_loops(axes: Axes, report: Comparison) -> None:
     names = [f"{one.engine}, {_HOW[one.batch]}" for one in report.loops]
     for place, one in enumerate(report.loops):
         pace = one.images_per_s
-        axes.barh(place, pace.median, height=0.62, color=COLOURS[ENGINES[one.engine]])
+        axes.barh(place, pace.median, height=0.62, color=COLOURS[ENGINES.get(one.engine, BASE)])
         axes.plot([pace.min, pace.max], [place, place], color=FAINT, linewidth=1.2)
         axes.annotate(
             f"{one.ratio.median:.1f} ×", (pace.max, place), xytext=(5, 0), textcoords="offset points",

@@ -28,7 +28,7 @@ from benchmarks.load.tally import Tally
 from benchmarks.meter import Reading
 from benchmarks.wire import Address, Connection, NoAnswerError, NotLoopbackError
 
-__all__ = ["Load", "Measurement", "measure", "outcome_of", "percentile", "server_timing"]
+__all__ = ["ClosedLoop", "Load", "Measurement", "measure", "outcome_of", "percentile", "server_timing"]
 
 TIMEOUT_S = 30.0
 MAX_REQUESTS = 1_000_000  # a bound on memory: each answer in the window is kept
@@ -55,41 +55,66 @@ def measure(load: Load) -> Measurement:
 
 def outcome_of(load: Load, opening: Opening) -> Outcome:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Run(load).outcome(opening))
+        return runner.run(_OverHttp(load).outcome(opening))
 
 
-class _Run:
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._address = Address.of(load.url)
-        self._requests = [
-            self._address.request(body, load.content_type, load.headers) for body in load.bodies
-        ]
+class ClosedLoop:
+    """N callers and a window; what one caller does until it is told to stop is a subclass's."""
+
+    def __init__(
+        self,
+        requests: Sequence[bytes],
+        callers: int,
+        seconds: float,
+        server_pids: Sequence[int],
+        max_requests: int,
+    ) -> None:
+        self._requests = requests
+        self._callers = callers
+        self._seconds = seconds
+        self._server_pids = server_pids
         self._numbers = count()
         self._stopping = False
-        self._tally = Tally(load.max_requests)
+        self._tally = Tally(max_requests)
 
     async def outcome(self, opening: Opening) -> Outcome:
-        first_outcomes = [asyncio.Event() for _ in range(self._load.callers)]
+        first_outcomes = [asyncio.Event() for _ in range(self._callers)]
         async with asyncio.TaskGroup() as group:  # a caller that breaks ends the run, instead of hanging it
             callers = [group.create_task(self._call(first)) for first in first_outcomes]
             for first in first_outcomes:
                 await first.wait()
             await sleep_until(await opening())
-            opened = Reading.take(*self._load.server_pids)
-            await asyncio.wait(callers, timeout=self._load.seconds)
-            closed = Reading.take(*self._load.server_pids)
+            opened = Reading.take(*self._server_pids)
+            await asyncio.wait(callers, timeout=self._seconds)
+            closed = Reading.take(*self._server_pids)
             self._stopping = True
-        return Outcome.of(self._load.callers, self._tally, opened, closed)
+        return Outcome.of(self._callers, self._tally, opened, closed)
 
     async def _call(self, first_outcome: asyncio.Event) -> None:
         """One caller, until the window closes or there is nothing left to send."""
+        raise NotImplementedError
+
+    def _next(self) -> bytes | None:
+        if self._stopping or self._tally.spent:
+            return None
+        self._tally.sent += 1
+        return self._requests[next(self._numbers) % len(self._requests)]
+
+
+class _OverHttp(ClosedLoop):
+    def __init__(self, load: Load) -> None:
+        self._timeout_s = load.timeout_s
+        self._address = Address.of(load.url)
+        requests = [self._address.request(body, load.content_type, load.headers) for body in load.bodies]
+        super().__init__(requests, load.callers, load.seconds, load.server_pids, load.max_requests)
+
+    async def _call(self, first_outcome: asyncio.Event) -> None:
         connection: Connection | None = None
         while (request := self._next()) is not None:
             try:
                 if connection is None or connection.closed:
-                    connection = await Connection.open(self._address, self._load.timeout_s)
-                answer = await connection.ask(request, self._load.timeout_s)
+                    connection = await Connection.open(self._address, self._timeout_s)
+                answer = await connection.ask(request, self._timeout_s)
             except NoAnswerError as error:
                 self._tally.errors[error.reason] += 1
             else:
@@ -100,12 +125,6 @@ class _Run:
         first_outcome.set()
         if connection is not None:
             connection.close()
-
-    def _next(self) -> bytes | None:
-        if self._stopping or self._tally.spent:
-            return None
-        self._tally.sent += 1
-        return self._requests[next(self._numbers) % len(self._requests)]
 
 
 def _load_of(arguments: Sequence[str] | None) -> Load:
