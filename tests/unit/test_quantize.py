@@ -1,6 +1,7 @@
-"""What eight bits do to a graph, on one of two convolutions with an activation between them."""
+"""What eight bits do to a graph, on one of four convolutions with activations between them."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ai.core.image import decode
 from ai.core.processing import prepare
-from ai.engines.quantize import MIN_PICTURES, quantize
+from ai.engines.quantize import MIN_PICTURES, ends, quantize
 from tests import pictures
 from tests.tiny import SPEC
 
@@ -20,20 +21,25 @@ SPECIFIED = replace(SPEC, input_width=32, input_height=32)
 
 
 def graph() -> onnx.ModelProto:
+    """pixels → first → second → third → fourth, each but the last with its activation."""
     random = np.random.default_rng(3)
-    first = random.normal(0, 0.02, (CHANNELS, 3, 3, 3)).astype(np.float32)
-    second = random.normal(0, 0.2, (4, CHANNELS, 3, 3)).astype(np.float32)
-    nodes = [
-        helper.make_node("Cast", [SPECIFIED.input_name], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("Conv", ["pixels", "first"], ["seen"], name="one", pads=[1] * 4),
-        helper.make_node("Sigmoid", ["seen"], ["share"]),
-        helper.make_node("Mul", ["seen", "share"], ["active"]),
-        helper.make_node("Conv", ["active", "second"], [SPECIFIED.output_name], name="two", pads=[1] * 4),
-    ]
-    taken = helper.make_tensor_value_info(SPECIFIED.input_name, TensorProto.UINT8, ["batch", 3, 32, 32])
+    places = ["pixels", "first", "second", "third", SPECIFIED.output_name]
+    widths, nodes, weights = [3, CHANNELS, CHANNELS, CHANNELS, 4], [], []
+    nodes.append(helper.make_node("Cast", [SPECIFIED.input_name], ["pixels"], to=TensorProto.FLOAT))
+    for number, (taken, given) in enumerate(pairwise(places)):
+        shape = (widths[number + 1], widths[number], 3, 3)
+        kernel = random.normal(0, 0.2 if number else 0.02, shape).astype(np.float32)
+        weights.append(numpy_helper.from_array(kernel, f"kernel {given}"))
+        seen = given if number == 3 else f"{given} seen"
+        nodes.append(
+            helper.make_node("Conv", [taken, f"kernel {given}"], [seen], name=f"conv {number}", pads=[1] * 4)
+        )
+        if number < 3:
+            nodes.append(helper.make_node("Sigmoid", [seen], [f"{given} share"]))
+            nodes.append(helper.make_node("Mul", [seen, f"{given} share"], [given]))
+    pixels = helper.make_tensor_value_info(SPECIFIED.input_name, TensorProto.UINT8, ["batch", 3, 32, 32])
     answer = helper.make_tensor_value_info(SPECIFIED.output_name, TensorProto.FLOAT, ["batch", 4, 32, 32])
-    weights = [numpy_helper.from_array(first, "first"), numpy_helper.from_array(second, "second")]
-    body = helper.make_graph(nodes, "two convolutions", [taken], [answer], weights)
+    body = helper.make_graph(nodes, "four convolutions", [pixels], [answer], weights)
     return helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -51,16 +57,38 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_nothing_is_rounded_between_a_convolution_and_its_activation(both):
-    """Or OpenVINO could not run them as one. What the next one takes is rounded, and both have weights of a byte."""
+    """Or OpenVINO could not run them as one. What the next one takes is rounded."""
     nodes = onnx.load(str(both[1])).graph.node
-    takers = {name: [one.op_type for one in nodes if name in one.input] for name in ("seen", "active")}
-    assert sorted(takers["seen"]) == ["Mul", "Sigmoid"]
-    assert takers["active"] == ["QuantizeLinear"]
-    assert [one.op_type for one in nodes].count("Conv") == 2
-    weights = {one.name: one.data_type for one in onnx.load(str(both[1])).graph.initializer}
-    assert [kind for name, kind in weights.items() if name.endswith("_quantized") and "bias" not in name] == [
-        TensorProto.INT8, TensorProto.INT8
-    ]  # fmt: skip
+    takers = {name: [one.op_type for one in nodes if name in one.input] for name in ("second seen", "second")}
+    assert sorted(takers["second seen"]) == ["Mul", "Sigmoid"]
+    assert takers["second"] == ["QuantizeLinear"]
+
+
+def test_the_first_and_the_last_stay_as_they_were(both):
+    """Pixels, and what is read as boxes and scores; in between weights are bytes."""
+    kinds = {one.name: one.data_type for one in onnx.load(str(both[1])).graph.initializer}
+    kept = {name for name, kind in kinds.items() if name.startswith("kernel") and kind == TensorProto.FLOAT}
+    small = {name for name, kind in kinds.items() if name.startswith("kernel") and kind == TensorProto.INT8}
+    assert {name for name in kept if not name.endswith(("_scale", "_zero_point"))} == {
+        "kernel first", f"kernel {SPECIFIED.output_name}"
+    }  # fmt: skip
+    assert {name.removesuffix("_quantized") for name in small if name.endswith("_quantized")} == {
+        "kernel second", "kernel third"
+    }  # fmt: skip
+
+
+def test_ends_are_found_along_every_way():
+    """Two heads have two ends; a convolution without a name cannot be kept out, and is not confused with others."""
+    nodes = [
+        helper.make_node("Conv", ["a", "w"], ["b"], name="one"),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node("Conv", ["c", "w"], ["d"], name="two"),
+        helper.make_node("Conv", ["d", "w"], ["e"], name="boxes"),
+        helper.make_node("Conv", ["d", "w"], ["f"], name="scores"),
+        helper.make_node("Conv", ["d", "w"], ["g"]),
+        helper.make_node("Concat", ["e", "f", "g"], ["h"], axis=1),
+    ]
+    assert ends(helper.make_graph(nodes, "heads", [], [])) == ["boxes", "one", "scores"]
 
 
 def test_eight_bits_answer_nearly_the_same(both):
