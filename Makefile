@@ -41,7 +41,7 @@ eval: setup
 	$(BIN)/python -m ai.demo.evaluate
 
 # What docs/performance.md shows, measured again: two hours on 2 cores. `crossfade bench` names all suites.
-SUITES ?= cpu overhead growth judge load baseline triton client backend
+SUITES ?= cpu overhead growth judge load baseline client backend
 bench: setup
 	$(BIN)/crossfade bench $(SUITES)
 

@@ -1,12 +1,8 @@
-"""A comparison as plain text, and as the figures of docs/performance.md.
-
-python -m benchmarks.comparison_text    # writes benchmarks/results/triton-cpu.json into the page again
-"""
+"""A comparison as plain text, and as the figures of a page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from benchmarks.comparison import (
     BASE,
@@ -21,13 +17,8 @@ from benchmarks.comparison import (
     Target,
 )
 from benchmarks.comparison_inside import inside, times
-from benchmarks.processes import ROOT
 from benchmarks.sides import OBJECT_SCORE
 from benchmarks.table import ceiling_verdict, grid, number, warnings
-
-RESULT = ROOT / "benchmarks" / "results" / "triton-cpu.json"
-PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- figures: begin, written by benchmarks.comparison_text -->", "<!-- figures: end -->"
 
 Rows = list[list[str]]
 
@@ -42,18 +33,6 @@ def as_markdown(report: Comparison) -> str:
         parts += [f"**{title}**", "", *_markdown_table(rows), ""]
     parts += [*(_about(report)), *(f"- {line}" for line in _flags(report))]
     return "\n".join(parts).strip() + "\n"
-
-
-def write_page(result: Path, page: Path) -> None:
-    """Put the result's figures between the page's two marks, and leave the rest as it is."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{figures(result)}\n{END}{after}", encoding="utf-8")
-
-
-def figures(result: Path) -> str:
-    return as_markdown(Comparison.read(result)) if result.exists() else "Not measured yet.\n"
 
 
 def _lines(report: Comparison) -> Iterator[str]:
@@ -205,7 +184,3 @@ def _markdown_table(rows: Rows) -> Iterator[str]:
 
 def _markdown_row(words: Sequence[str]) -> str:
     return f"| {' | '.join(words)} |"
-
-
-if __name__ == "__main__":
-    write_page(RESULT, PAGE)

@@ -50,10 +50,6 @@ SUITES = (
     ),
     Suite("load", "benchmarks.load", "what the load generator itself reaches, closed and open", 4),
     Suite("baseline", "benchmarks.baseline", "how fast the legacy services are", 11, (ENVIRONMENT,)),
-    Suite(
-        "triton", "benchmarks.triton", "Triton's gain over the legacy service, engine and server apart", 7,
-        _FROM_THE_NETWORK_UP,
-    ),
     Suite("client", "benchmarks.client", "what TritonClient costs over the bare gRPC stub", 4, (TRITON,)),
     Suite(
         "backend", "benchmarks.backend", "what the backend costs over a bare route, and before Triton", 10,

@@ -14,9 +14,9 @@ from ai.triton.client import Protocol
 from benchmarks import kserve
 from benchmarks.backend import build
 from benchmarks.baseline import commit
-from benchmarks.cpu.caller import Order, client_loop
 from benchmarks.judge.analyzing import Seen, judged, write_input
 from benchmarks.judge.fetching import Analyzer
+from benchmarks.load.by_client import Order, client_loop
 from benchmarks.load.measurement import Measurement
 from benchmarks.load.several import closed_loop
 from benchmarks.machine import Machine, this_machine

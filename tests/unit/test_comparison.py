@@ -18,17 +18,7 @@ from ai.triton.inside.pipeline import Pipeline
 from benchmarks import kserve, loops
 from benchmarks.comparison import Comparison, Pace, Settings, Window
 from benchmarks.comparison_plot import draw
-from benchmarks.comparison_text import (
-    BEGIN,
-    END,
-    PAGE,
-    RESULT,
-    as_markdown,
-    as_text,
-    figures,
-    short,
-    write_page,
-)
+from benchmarks.comparison_text import as_markdown, as_text, short
 from benchmarks.cpu import __main__ as cpu
 from benchmarks.kserve import HEAD_BYTES, Counted
 from benchmarks.loadgen import Measurement
@@ -184,21 +174,12 @@ def test_it_round_trips_and_is_drawn(report: Comparison, tmp_path: Path) -> None
     assert "5 × legacy" not in draw(one, tmp_path / "one.json")[1].read_text()
 
 
-def test_the_page_is_written_between_its_marks(report: Comparison, tmp_path: Path) -> None:
-    """Words around the figures stay, old figures go."""
-    result, page = tmp_path / "triton.json", tmp_path / "page.md"
-    page.write_text(f"# Before\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
-    write_page(result, page)
-    assert page.read_text() == f"# Before\n\n{BEGIN}\n\nNot measured yet.\n\n{END}\n\nAfter.\n"
-    report.save(result)
-    write_page(result, page)
-    assert page.read_text() == f"# Before\n\n{BEGIN}\n\n{as_markdown(report)}\n{END}\n\nAfter.\n"
-    assert "| Triton, f32 | legacy, torch | 8 | 6.00 (6.00..6.00) |" in page.read_text()
-
-
-def test_the_page_says_what_the_kept_result_says() -> None:
-    """A figure in docs/performance.md is one of benchmarks/results/triton-cpu.json."""
-    assert f"{BEGIN}\n\n{figures(RESULT)}\n{END}" in PAGE.read_text()
+def test_the_page_has_the_tables_and_the_verdicts(report: Comparison) -> None:
+    """And nothing of what an older result did not measure."""
+    text = as_markdown(report)
+    assert "| Triton, f32 | legacy, torch | 8 | 6.00 (6.00..6.00) |" in text
+    assert "- NOT MET: Triton, bf16 at 8 callers" in text
+    assert "threads and streams" not in text
 
 
 def test_a_commit_is_short_and_keeps_its_stain() -> None:
@@ -283,7 +264,7 @@ def test_quick_changes_defaults_only() -> None:
     quick = cpu.arguments_of(["--quick", "--rounds", "2"])
     assert (quick.callers, quick.rounds, quick.seconds, quick.name) == ([8], 2, 1.0, "quick")
     assert quick.out == ROOT / "var" / "benchmarks"
-    assert cpu.arguments_of([]).out == RESULT.parent
+    assert cpu.arguments_of([]).out == ROOT / "benchmarks" / "results"
 
 
 @pytest.mark.parametrize(
