@@ -29,7 +29,7 @@ _FROM_THE_NETWORK_UP = (TRITON, ENVIRONMENT)
 
 SUITES = (
     Suite(
-        "cpu", "benchmarks.cpu", "Triton on a processor against the legacy service, by track and engine", 45,
+        "cpu", "benchmarks.cpu", "Triton on a processor against the legacy service, by track and engine", 60,
         _FROM_THE_NETWORK_UP,
     ),
     Suite(
