@@ -92,6 +92,10 @@ class GraphedEngine:
             (nullcontext, nullcontext) if self._compiled else (carried.take_notes, carried.hand_out)
         )
         with torch.cuda.stream(stream):
+            if self._compiled:
+                self._module(
+                    pixels
+                )  # its head makes its anchors now: where they are made, compiling breaks off
             for _ in range(WARM_UP_RUNS):
                 with noting():
                     self._run(pixels)

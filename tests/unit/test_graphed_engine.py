@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from ai.engines.graphed_engine import FromProcessor, GraphedEngine
+from ai.engines.torch_engine import DetectorModule
 from ai.rtdetr.model import detector
+from ai.yolo26 import model as yolo26
 
 THERE = torch.device("meta")
 
@@ -60,3 +63,16 @@ def test_each_free_run_takes_its_own_notes():
 def test_without_a_gpu_the_engine_says_so():
     with pytest.raises(RuntimeError, match="sees no GPU"):
         GraphedEngine(torch.nn.Identity(), detector().head, (1,))
+
+
+def test_a_network_that_has_made_its_anchors_is_compiled_as_one():
+    """As `_capture` compiles it, with a compiler that only counts. Without that first run YOLO falls into dozens."""
+    yolo = yolo26.detector()
+    module = DetectorModule(yolo.load_module(), yolo.head).eval()
+    counter = CompileCounter()
+    torch._dynamo.reset()
+    with torch.inference_mode():
+        pixels = torch.zeros((1, 3, 64, 64), dtype=torch.uint8)
+        module(pixels)
+        torch.compile(module, backend=counter, dynamic=False)(pixels)
+    assert counter.frame_count == 1
