@@ -24,6 +24,8 @@ LEAST = 3  # sizes that make a slope
 # A tree of ten times as many rows is a page deeper at times: 1.4 x in a decade is no growth that anybody would notice.
 CONSTANT, LINEAR, WORSE = 0.15, 0.85, 1.15
 WIDEST = 0.6  # an interval that could be anything says nothing
+UNKNOWN = 99.0  # how far an exponent may be off that two values were all there was for
+TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def slope_of(sizes: Sizes) -> Slope:
     return Slope(
         exponent, exponent - margin, exponent + margin, upper[0][0],
         per_unit=float(np.polyfit([x for x, _ in medians], [value for _, value in medians], 1)[0]),
-        growth=medians[-1][1] / medians[0][1] if medians[0][1] else math.inf,
+        growth=medians[-1][1] / max(medians[0][1], TINY),
     )  # fmt: skip
 
 
@@ -67,9 +69,9 @@ def upper_half(sizes: Sizes) -> Sizes:
 
 def _exponent(sizes: Sizes) -> tuple[float, float]:
     """By least squares on logarithms, and how far it may be off."""
-    pairs = [(math.log(x), math.log(max(value, 1e-9))) for x, rounds in sizes for value in rounds]
+    pairs = [(math.log(x), math.log(max(value, TINY))) for x, rounds in sizes for value in rounds]
     if len(pairs) < LEAST:
-        return 0.0, math.inf
+        return 0.0, UNKNOWN
     xs, ys = np.array(pairs).T
     fit = stats.linregress(xs, ys)
     return float(fit.slope), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 2) * fit.stderr)

@@ -36,7 +36,7 @@ AT_ONCE = 200  # fewer than there are places
 COLLECTED = 5_000  # requests, one after the other
 SHOWN = 10  # files
 
-Ask_ = Callable[[], Awaitable[object]]
+Made = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class Gate:
 
 
 async def held() -> Held:
-    await _waiting(_through_client, lambda: 0)  # warms up what is kept for good
-    control, _ = await _blocks(_bare)
-    blocks, left = await _blocks(_through_client)
+    await _waiting(through_client, lambda: 0)  # warms up what is kept for good
+    control, _ = await blocks_of(_bare)
+    blocks, left = await blocks_of(through_client)
     places = await _places()
     collections, collector_us, cyclic = await _collected()
     total_bytes = sum(place.bytes for place in places)
@@ -94,24 +94,24 @@ async def held() -> Held:
     )
 
 
-def _through_client(gate: Gate) -> Ask_:
+def through_client(gate: Gate) -> Made:
     client = composed(told(Metrics(None)), dict.fromkeys(SIDES, gate))
     picture, about = sample_jpeg(), RequestInfo(REQUEST_ID)
     return lambda: client.detect(picture, camera=CAMERA, deadline=Deadline.after(60.0), about=about)
 
 
-def _bare(gate: Gate) -> Ask_:
+def _bare(gate: Gate) -> Made:
     ask = Ask("yolo26", sample_jpeg(), 60.0)
     return lambda: gate.detect(ask)
 
 
-async def _blocks(made: Callable[[Gate], Ask_]) -> tuple[float, float]:
+async def blocks_of(made: Callable[[Gate], Made]) -> tuple[float, float]:
     """Held while they wait, and afterwards, of one."""
     before, during, after = await _waiting(made, sys.getallocatedblocks)
     return (during - before) / AT_ONCE, (after - before) / AT_ONCE
 
 
-async def _waiting(made: Callable[[Gate], Ask_], look: Callable[[], int]) -> tuple[int, int, int]:
+async def _waiting(made: Callable[[Gate], Made], look: Callable[[], int]) -> tuple[int, int, int]:
     gate = Gate()
     ask = made(gate)
     gc.collect()
@@ -131,7 +131,7 @@ async def _waiting(made: Callable[[Gate], Ask_], look: Callable[[], int]) -> tup
 async def _places() -> list[Place]:
     """The largest first."""
     gate = Gate()
-    ask = _through_client(gate)
+    ask = through_client(gate)
     gc.collect()
     tracemalloc.start()
     try:
