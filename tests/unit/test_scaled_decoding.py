@@ -86,6 +86,16 @@ def test_planes_are_the_same_numbers_in_another_order():
     assert apart.flags.c_contiguous
 
 
+def test_planes_go_where_they_are_wanted():
+    """Into a batch, and nowhere beside their place."""
+    pixels = np.random.default_rng(2).integers(1, 256, (37, 53, 3), np.uint8)
+    batch = np.zeros((3, 3, 37, 53), np.uint8)
+    assert np.shares_memory(planes(pixels, batch[1]), batch)
+    assert np.array_equal(batch[1], pixels.transpose(2, 0, 1))
+    assert not batch[0].any()
+    assert not batch[2].any()
+
+
 @pytest.mark.parametrize("kind", ["letterbox", "stretch"])
 def test_the_pictures_of_its_parity_are_decoded_smaller(kind):
     """Each by letterbox, and most by stretching: a certificate on others would say nothing."""

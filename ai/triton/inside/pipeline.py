@@ -17,6 +17,7 @@ from ai.core.detections import Table
 from ai.core.errors import InvalidDetections, InvalidImage
 from ai.core.geometry import Fit
 from ai.core.header import Bytes
+from ai.core.image import Pixels
 from ai.core.processing import Prepared, decoded_for, found, put_in
 from ai.core.spec import DetectorSpec
 from ai.engines.engine import Engine
@@ -46,9 +47,11 @@ class Pipeline:
 
     def detect(self, images: Sequence[Bytes]) -> list[Outcome]:
         """One outcome for each image, in their order."""
-        prepared = self._prepare_all(images)
-        good = [one for one in prepared if isinstance(one, Prepared)]
-        answers = iter(self.engine.infer(np.stack([one.pixels for one in good])) if good else ())
+        batch = self._room_for(images)
+        prepared = self._prepare_into(batch, images)
+        good = [index for index, one in enumerate(prepared) if isinstance(one, Prepared)]
+        pixels = batch if len(good) == len(batch) else batch[good]
+        answers = iter(self.engine.infer(pixels) if good else ())
         return [
             self._finish(next(answers), one.fit) if isinstance(one, Prepared) else one for one in prepared
         ]
@@ -57,13 +60,20 @@ class Pipeline:
         self._decoders.shutdown(cancel_futures=True)
 
     def _prepare_all(self, images: Sequence[Bytes]) -> list[Prepared | InvalidImage]:
-        if len(images) == 1:
-            return [self._prepare(images[0])]
-        return list(self._decoders.map(self._prepare, images))
+        return self._prepare_into(self._room_for(images), images)
 
-    def _prepare(self, image: Bytes) -> Prepared | InvalidImage:
+    def _room_for(self, images: Sequence[Bytes]) -> Pixels:
+        """What the engine is given: each picture is written to its own place, and not copied together later."""
+        return np.empty((len(images), 3, self.spec.input_height, self.spec.input_width), np.uint8)
+
+    def _prepare_into(self, batch: Pixels, images: Sequence[Bytes]) -> list[Prepared | InvalidImage]:
+        if len(images) == 1:
+            return [self._prepare(images[0], batch[0])]
+        return list(self._decoders.map(self._prepare, images, batch))
+
+    def _prepare(self, image: Bytes, into: Pixels) -> Prepared | InvalidImage:
         try:
-            return put_in(*decoded_for(self.spec, image, scaled=self._scaled))
+            return put_in(*decoded_for(self.spec, image, scaled=self._scaled), into)
         except InvalidImage as error:
             return error
 
