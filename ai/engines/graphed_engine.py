@@ -5,8 +5,9 @@ What a graph was captured with must outlive it. A head keeps tensors that it com
 makes tensors on the processor and brings them over (RT-DETR's position embedding, indices and scales) cannot be
 captured: such a copy is forbidden. They depend on the input's size alone, so a free run's are used.
 
-Compiled by torch first, a network's many small steps become few. That takes up to a minute for each batch size, once
-for a folder that keeps what was compiled. A compiled network keeps its tensors itself, and brings nothing over.
+Compiled by torch first, a network's many small steps become few. That takes a minute or two, once for a folder that
+keeps what was compiled: for one picture, and for any number of them. A compiled network keeps its tensors itself, and
+brings nothing over.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class GraphedEngine:
         self._shape = (3, spec.input_height, spec.input_width)
         self._sizes = sorted(batch_sizes)
         self._compiled = compiled_in is not None
-        self._run = _compiled(self._module, compiled_in, len(self._sizes)) if compiled_in else self._module
+        self._run = self._tuned(compiled_in) if compiled_in else self._module
         self._graphs = {size: self._capture(size) for size in reversed(self._sizes)}
 
     def infer(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -85,6 +86,8 @@ class GraphedEngine:
     @torch.inference_mode()
     def _capture(self, size: int) -> _Graph:
         pixels = torch.zeros((size, *self._shape), dtype=torch.uint8, device=self.device)
+        if size > 1:
+            torch._dynamo.maybe_mark_dynamic(pixels, 0)
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         carried = FromProcessor()
@@ -92,10 +95,6 @@ class GraphedEngine:
             (nullcontext, nullcontext) if self._compiled else (carried.take_notes, carried.hand_out)
         )
         with torch.cuda.stream(stream):
-            if self._compiled:
-                self._module(
-                    pixels
-                )  # its head makes its anchors now: where they are made, compiling breaks off
             for _ in range(WARM_UP_RUNS):
                 with noting():
                     self._run(pixels)
@@ -104,6 +103,12 @@ class GraphedEngine:
         with handing(), torch.cuda.graph(graph):
             answers = self._run(pixels)
         return _Graph(graph, pixels, answers, [*carried.noted, *self._tensors_kept_by_modules()])
+
+    @torch.inference_mode()
+    def _tuned(self, folder: Path) -> Callable[[Tensor], Tensor]:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)  # noqa: TID251 - it is torch that reads it
+        make_compilable(self._module, torch.zeros((1, *self._shape), dtype=torch.uint8, device=self.device))
+        return cast("Callable[[Tensor], Tensor]", torch.compile(self._module))
 
     def _tensors_kept_by_modules(self) -> list[Tensor]:
         return [
@@ -114,11 +119,25 @@ class GraphedEngine:
         ]
 
 
-def _compiled(module: nn.Module, folder: Path, sizes: int) -> Callable[[Tensor], Tensor]:
-    """For each batch size of its own: a graph is captured of each anyway."""
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)  # noqa: TID251 - it is torch that reads it
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 2 * sizes)
-    return cast("Callable[[Tensor], Tensor]", torch.compile(module, dynamic=False))
+def make_compilable(module: nn.Module, pixels: Tensor) -> None:
+    """Where a head makes its anchors, compiling would break off: it makes them now, and finds that no batch needs
+    others. They depend on the input's size, which stays."""
+    module(pixels)
+    for part in module.modules():
+        if isinstance(getattr(part, "anchors", None), Tensor) and hasattr(part, "shape"):
+            part.shape = _AnyBatch()  # type: ignore[assignment]
+
+
+class _AnyBatch:
+    """A head's memory of the shape that its anchors were made for."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, _shape: object) -> bool:
+        return True
+
+    def __ne__(self, _shape: object) -> bool:
+        return False
 
 
 class FromProcessor(TorchFunctionMode):
