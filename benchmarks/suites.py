@@ -33,11 +33,11 @@ SUITES = (
         _FROM_THE_NETWORK_UP,
     ),
     Suite(
-        "overhead", "benchmarks.overhead", "what the client, the backend, shadow, stores and metrics cost", 20,
+        "overhead", "benchmarks.overhead", "what the client, the backend, shadow, stores and metrics cost", 2,
         _FROM_THE_NETWORK_UP,
     ),
     Suite(
-        "growth", "benchmarks.growth", "what gets slower with callers, pixels, boxes, cameras and rows", 30,
+        "growth", "benchmarks.growth", "what gets slower with callers, pixels, boxes, cameras and rows", 15,
         _FROM_THE_NETWORK_UP, shown="docs/scaling.md",
     ),
     Suite(

@@ -1,6 +1,6 @@
 """How costs grow: every series with its slope, its plot and a verdict, and cameras before a real Triton.
 
-    python -m benchmarks.growth                          # 14 minutes on 2 cores
+    python -m benchmarks.growth                          # 15 minutes on 2 cores
     python -m benchmarks.growth --quick                  # two minutes; shows that it works, no more
     python -m benchmarks.growth --parts requests rows    # some of it
 
@@ -135,7 +135,7 @@ def save(report: Report, folder: Path) -> list[Path]:
 
 
 _FULL = {
-    "rounds": 5, "window_s": 0.1, "load_rounds": 5, "load_s": 2.0,
+    "rounds": 5, "window_s": 0.1, "load_rounds": 3, "load_s": 2.0,
     "megapixels": (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0), "objects": (0, 1, 3, 10, 20, 40, 80, 150, 300),
     "callers": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
     "crowd": (8, 32, 128, 512), "crowd_s": 10.0,

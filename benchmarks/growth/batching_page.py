@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.comparison import CEILING, Ratio, Row
+from benchmarks.comparison import CEILING, Ratio, Row, Target
+from benchmarks.comparison_text import verdict
 from benchmarks.growth.batching import BATCHED, CAMERAS, ENOUGH, Batching, Crowd, Rule
 from benchmarks.report import Spread
 from benchmarks.table import number
@@ -40,22 +41,23 @@ def batching_parts(batching: Batching | None) -> Iterator[str]:
     yield table(CROWDS, map(_crowd, batching.crowds))
 
 
-def _verdicts(batching: Batching) -> Iterator[str]:
+def targets(batching: Batching) -> Iterator[Target]:
     for ratio in batching.ratios:
         if ratio.callers in CAMERAS:
-            gain, said = ratio.rps.median, "x the frames/s with dynamic batching; wanted"
-            yield f"- {_met(gain >= LEAST_GAIN)}: {ratio.callers} cameras: {gain:.2f} {said} ≥ {LEAST_GAIN} x"
-    share, said = batching.rule.share.median, "requests in flight reach"
-    yield (
-        f"- {_met(share >= ENOUGH)}: {batching.rule.in_flight} {said} {share:.0%} of the highest rate; "
-        f"wanted ≥ {ENOUGH:.0%}"
-    )
+            side, gain = f"{ratio.callers} cameras", ratio.rps.median
+            what = "x the frames/s with dynamic batching"
+            yield Target(side, what, f"≥ {LEAST_GAIN} x", gain, gain >= LEAST_GAIN, batching.disturbed)
+    side, share = f"{batching.rule.in_flight} requests in flight", batching.rule.share.median
+    yield Target(side, "of the highest rate", f"≥ {ENOUGH}", share, share >= ENOUGH, batching.disturbed)
+
+
+def _verdicts(batching: Batching) -> Iterator[str]:
+    for target in targets(batching):
+        yield (
+            f"- {verdict(target)}: {target.side}: {number(target.measured, 2)} {target.what}; wanted {target.wanted}"
+        )
     if batching.disturbed:
         yield "- DISTURBED: other processes took the cores in some of these windows"
-
-
-def _met(is_met: bool) -> str:
-    return "MET" if is_met else "NOT MET"
 
 
 def _built(batching: Batching) -> str:

@@ -45,12 +45,14 @@ _HELD = TypeAdapter(Held)
 
 
 def measure(settings: Settings) -> Report:
-    machine, began_at, progress = this_machine(), time.monotonic(), Progress(5)
+    machine, began_at, progress = this_machine(), time.monotonic(), Progress(6)
     others = Others()
     parts = _parts(["benchmarks.detect_cost"], settings)
     progress.step("one detect and its parts")
     observers = _observers(settings)
     progress.step("observers")
+    client = _parts(["benchmarks.overhead.client_parts"], settings)
+    progress.step("TritonClient's parts")
     held = _HELD.validate_json(told_by(["benchmarks.overhead.held"], LONGEST_S))
     progress.step("memory")
     shadow = _shadow(settings)
@@ -60,7 +62,8 @@ def measure(settings: Settings) -> Report:
     progress.done()
     return Report(
         SCHEMA, SUITE, datetime.now(UTC).isoformat(timespec="seconds"), commit(),
-        round(time.monotonic() - began_at, 1), machine, settings, others.cores, parts, observers, held, shadow, stores,
+        round(time.monotonic() - began_at, 1), machine, settings, others.cores, parts, observers, client, held,
+        shadow, stores,
     )  # fmt: skip
 
 

@@ -48,6 +48,8 @@ def _parts(report: Report) -> Iterator[str]:
     yield _cost_table(report.parts, ("the rest: values, waiting, colder caches", report.rest_us))
     yield "**What listens to a request, each alone**"
     yield _cost_table(report.observers)
+    yield "**TritonClient without a network**, and what tritonclient does with the same picture and answer"
+    yield _cost_table(report.client)
     yield "**In memory**"
     yield from _held(report.held)
     yield "**The shadow**"

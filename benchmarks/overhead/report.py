@@ -46,6 +46,7 @@ class Report:
     other_cores: float  # kept busy by processes that are not ours, all the while
     parts: tuple[Part, ...]  # of one detect over sides that do nothing, the whole first
     observers: tuple[Part, ...]
+    client: tuple[Part, ...]  # of TritonClient, without a network; tritonclient's beside them
     held: Held
     shadow: tuple[ShadowRow, ...]
     stores: tuple[StoreRow, ...]

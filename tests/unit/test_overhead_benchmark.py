@@ -31,6 +31,8 @@ def report(tmp_path_factory) -> Report:
 def test_every_part_of_a_run_is_there(report) -> None:
     assert report.parts[0].cpu_us.median > sum(part.cpu_us.median for part in report.parts[1:]) > 0
     assert {part.name for part in report.observers} >= {"metrics", SEVERAL, "log line, JSON"}
+    whole, *own = (part.cpu_us.median for part in report.client)
+    assert whole > own[0] + own[1] > 0
     assert {row.store for row in report.stores} >= {"SQLite"}
     assert all(row.wall_us.median > 0 for row in report.stores)
 
@@ -77,7 +79,7 @@ def test_a_target_is_met_or_not_and_neither_where_the_machine_was_disturbed(repo
 
 def test_a_run_becomes_a_page(report) -> None:
     said = page.as_text(report)
-    for part in (*report.parts, *report.observers):
+    for part in (*report.parts, *report.observers, *report.client):
         assert f"| {part.name} |" in said
     assert "| 100% |" in said
 
