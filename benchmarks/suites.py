@@ -45,7 +45,11 @@ SUITES = (
         (NVIDIA_GPU, *_FROM_THE_NETWORK_UP),
     ),
     Suite(
-        "judge", "benchmarks.judge", "whether Triton's own perf_analyzer counts as our generator does", 4,
+        "rate", "benchmarks.rate", "open loop: the highest rate that legacy and Triton answer in time", 15,
+        _FROM_THE_NETWORK_UP,
+    ),
+    Suite(
+        "judge", "benchmarks.judge", "whether Triton's own perf_analyzer counts as our generator does", 6,
         _FROM_THE_NETWORK_UP,
     ),
     Suite("load", "benchmarks.load", "what the load generator itself reaches, closed and open", 4),

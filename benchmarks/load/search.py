@@ -82,7 +82,7 @@ def highest_rate(
     """From `first_rps` on (half of what a closed loop reaches is a good one), to `grain` of the rate."""
     trials = _Trials(attempt, limit_ms, windows)
     search = Search(trials.at, lambda tried: tried.held, LEAST_RPS, most_rps, STEP_RPS, grain)
-    best = search.best(min(max(LEAST_RPS, first_rps), most_rps))
+    best = search.best(max(LEAST_RPS, min(first_rps, most_rps)))
     curve = tuple(sorted(trials.tried, key=lambda tried: tried.rate_rps))
     if best is None:
         return HeldRate(limit_ms, 0.0, None, curve)
