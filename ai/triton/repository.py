@@ -26,7 +26,7 @@ from ai.triton.building.tuning import tune
 from ai.triton.building.words import BUILD_ENGINES
 from ai.triton.stored import versions
 from ai.triton.stored.config import Batching, Kind, ModelPlan, config_text
-from ai.triton.stored.served import GRAPH, TUNED, WEIGHTS, EngineName, Served
+from ai.triton.stored.served import GRAPH, WEIGHTS, EngineName, Served
 
 SHIM = Path(__file__).parent / "model_repository" / "model.py"
 FINGERPRINT = "fingerprint"
@@ -241,7 +241,7 @@ class _Workshop:
                 _copy_weights(model.source.weights, aside / WEIGHTS)
             if model.served.tuned:
                 self._bar.note(f"{model.plan.name}: compiling it for this GPU, which takes minutes")
-                tune(aside, self._bench / model.source.fingerprint / TUNED)
+                tune(aside, self.repository)
         elif model.served.engine != "bls":
             shutil.copyfile(self._graph(model.source), aside / GRAPH)
 

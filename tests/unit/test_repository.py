@@ -15,7 +15,7 @@ from ai.engines.openvino_engine import OpenVinoEngine
 from ai.engines.quantize import CannotCalibrate, pictures_in
 from ai.triton.building import tensorrt
 from ai.triton.building.catalogue import built_in
-from ai.triton.building.tuning import CannotTune, tune
+from ai.triton.building.tuning import CannotTune
 from ai.triton.building.words import ALSO, BUILD_ENGINES
 from ai.triton.repository import CannotBuild, Options, build
 from ai.triton.stored import versions
@@ -115,18 +115,26 @@ def test_what_cannot_be_compiled_for_a_gpu_is_told_in_torch_s_words_and_is_no_ve
     assert versions.numbers(tmp_path / "rtdetr_jpeg") == []
 
 
-def test_what_one_model_compiled_the_next_one_of_its_network_finds(tmp_path, monkeypatch):
+def test_what_was_compiled_for_one_model_of_a_network_is_where_the_next_begins(tmp_path, monkeypatch):
     """What compiles is a script here: it needs a GPU."""
     script = tmp_path / "bin" / "python"
     script.parent.mkdir()
     script.write_text('#!/bin/sh\nmkdir -p "$3/tuned" && echo kernel >> "$3/tuned/graph"\n')
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
-    for model in ("front", "batch"):
-        (tmp_path / model).mkdir()
-        tune(tmp_path / model, tmp_path / "shared")
-    assert (tmp_path / "front" / "tuned" / "graph").read_text() == "kernel\n"
-    assert (tmp_path / "batch" / "tuned" / "graph").read_text() == "kernel\n" * 2
+    models = tmp_path / "models"
+    tuned = Options("torch", tuned=True)
+    [jpeg] = build(models, {"rtdetr": built_in("rtdetr")}, tuned, quiet)
+    build(models, {"yolo26": built_in("yolo26")}, tuned, quiet)
+    [again] = build(models, {"rtdetr": built_in("rtdetr")}, replace(tuned, instances=2), quiet)
+    kernels = {
+        str(path.parents[1].relative_to(models)): path.read_text() for path in models.glob("*/*/tuned/graph")
+    }
+    assert kernels == {
+        f"rtdetr_jpeg/{jpeg.version}": "kernel\n",
+        "yolo26_jpeg/1": "kernel\n",
+        f"rtdetr_jpeg/{again.version}": "kernel\n" * 2,
+    }
 
 
 def test_the_torch_engine_needs_a_network(tmp_path):
