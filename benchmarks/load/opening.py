@@ -16,10 +16,6 @@ Opening = Callable[[], Awaitable[int]]  # what the window waits for; the moment 
 READY = "ready"
 
 
-class LeftAloneError(Exception):
-    """Whoever was to tell the moment is gone."""
-
-
 async def at_once() -> int:
     return time.perf_counter_ns()
 
@@ -27,8 +23,8 @@ async def at_once() -> int:
 async def when_told() -> int:
     print(READY, flush=True)
     line = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-    if not line:
-        raise LeftAloneError
+    if not line:  # whoever was to tell it is gone
+        raise SystemExit("left alone before the window opened")
     return int(line)
 
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from benchmarks import loadgen
 from benchmarks.load import open_loop
-from benchmarks.load.opening import LeftAloneError, Opening, when_told
+from benchmarks.load.opening import Opening, when_told
 from benchmarks.load.outcome import Outcome
 from benchmarks.wire import NotLoopbackError
 
@@ -54,8 +54,8 @@ def speak(outcome_of_line: Callable[[str], Outcome]) -> None:
         sys.exit("nobody said what to send")
     try:
         outcome = outcome_of_line(line)
-    except (NotLoopbackError, OSError, LeftAloneError) as error:
-        sys.exit(str(error) or "left alone before the window opened")
+    except (NotLoopbackError, OSError) as error:
+        sys.exit(str(error))
     _write(json.dumps(asdict(outcome)).encode())
 
 

@@ -89,7 +89,7 @@ def measured(parts: Sequence[Part], longest_s: float) -> Measurement:
     with ExitStack() as stack:
         children = [stack.enter_context(_started(part)) for part in parts]
         for child in children:
-            child.wait_until_ready()
+            child.wait_until_ready(START_S + longest_s)
         opens_ns = time.perf_counter_ns() + AHEAD_NS
         for child in children:
             child.tell(b"%d\n" % opens_ns)
@@ -119,11 +119,12 @@ class _Child:
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, longest_s: float) -> None:
+        """In a closed loop each of its callers has had an answer by then."""
         stdout = self.process.stdout
         assert stdout is not None
-        if not select.select([stdout], [], [], START_S)[0]:
-            raise LoadFailedError(f"a generator was not ready within {START_S:.0f} s")
+        if not select.select([stdout], [], [], longest_s)[0]:
+            raise LoadFailedError(f"a generator was not ready within {longest_s:.0f} s")
         if stdout.readline().strip().decode() != READY:
             self.process.wait()
             raise LoadFailedError(self._log())

@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import statistics
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,12 +18,13 @@ from benchmarks.load.ask import Ask, LoadFailedError
 from benchmarks.load.measurement import Measurement, Offered
 from benchmarks.load.open_loop import OpenLoad
 from benchmarks.load.outcome import Outcome, merged
+from benchmarks.load.part import CLOSED, Order
 from benchmarks.load.search import highest_rate, in_time
 from benchmarks.load.several import closed_loop
 from benchmarks.load.several import open_loop as open_loop_of_several
 from benchmarks.loadgen import Load, measure
 from benchmarks.meter import Cores
-from benchmarks.processes import Server
+from benchmarks.processes import ROOT, Server
 from tests.services import free_port
 
 pytestmark = pytest.mark.alone
@@ -91,14 +94,14 @@ def test_poisson_requests_come_at_the_rate_and_as_unevenly_as_chance_makes_them(
 
 
 def test_what_queues_is_in_the_latency_and_a_closed_loop_does_not_see_it() -> None:
-    """50 ms each, 40 due a second: they pile up. Two callers in a closed loop wait for one another."""
-    with one_at_a_time(0.05) as url:
-        closed = measure(Load(url, (BODY,), callers=2, seconds=1.0))
-        opened = open_loop.measure(OpenLoad(url, (BODY,), 40.0, 1.0, "even", lead_s=0.5))
+    """20 ms each, 100 due a second: they pile up. Two callers in a closed loop wait for one another."""
+    with one_at_a_time(0.02) as url:
+        closed = measure(Load(url, (BODY,), callers=2, seconds=0.5))
+        opened = open_loop.measure(OpenLoad(url, (BODY,), 100.0, 0.5, "even", lead_s=0.2))
     assert opened.offered is not None
-    assert opened.offered.due == opened.answered == 40, "a request that was due is missing"
+    assert opened.offered.due == opened.answered == 50, "a request that was due is missing"
     assert opened.failures == 0
-    assert opened.rps < 30, "more was answered than the server can"
+    assert opened.rps < 75, "more was answered than the server can"
     assert opened.p95_ms > 3 * closed.p95_ms
 
 
@@ -171,6 +174,24 @@ def test_a_generator_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
     elsewhere = Server(pid=1, url="http://192.0.2.1:80", health={})
     with pytest.raises(LoadFailedError, match="this machine only"):
         closed_loop(elsewhere, [tmp_path / "body"], 2, 0.1, 1.0, processes=2)
+
+
+def test_a_generator_whose_parent_is_gone_ends(tmp_path: Path) -> None:
+    """Nobody tells it the moment any more: it would send for ever."""
+    (tmp_path / "body").write_bytes(BODY)
+    with one_at_a_time(0.001) as url:
+        settings = {"url": url, "callers": 2, "seconds": 60.0, "server_pids": []}
+        order = Order(CLOSED, (tmp_path / "body",), settings)
+        command = [sys.executable, "-m", "benchmarks.load.part"]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as part:
+            part.stdin.write(order.line)
+            part.stdin.flush()
+            assert part.stdout.readline() == b"ready\n"
+            _, complaint = part.communicate(timeout=20)
+    assert part.returncode == 1
+    assert complaint == b"left alone before the window opened\n"
 
 
 # --- the search -----------------------------------------------------------------------------------------------
