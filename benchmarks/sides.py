@@ -24,7 +24,8 @@ from benchmarks.processes import Program, Server, do_nothing
 from benchmarks.suite import LEGACY, Ask, load
 from benchmarks.variants import Variant
 
-PROBE_INTERVAL_S = 30  # models that wait for their turn are not to be asked how they are every 2 s
+PROBE_INTERVAL_S = 300  # models that wait for their turn are not to be asked how they are every 2 s
+START_TIMEOUT_S = 600  # a dozen models, compiled and warmed up on two cores
 OBJECT_SCORE = 0.5  # what counts as found, when a side is looked at before it is measured
 
 
@@ -38,6 +39,7 @@ class Side:
     model: str | None = None  # of a Triton, where batches are counted
     behind: Program | None = None  # whom the program asks in its turn
     client: Protocol | None = None  # asked with TritonClient over this, from processes of its own
+    processes: int = 1  # of the plain generator
     only: tuple[int, ...] = ()  # numbers of callers, where it does not take part in all
 
     def measured(
@@ -48,7 +50,7 @@ class Side:
         if self.client:
             return self._by_client(server, callers, seconds, timeout_s)
         behind = [servers[self.behind.name]] if self.behind else []
-        return load(server, self.bodies, callers, seconds, timeout_s, self.ask, behind)
+        return load(server, self.bodies, callers, seconds, timeout_s, self.ask, behind, self.processes)
 
     def _by_client(self, server: Server, callers: int, seconds: float, timeout_s: float) -> Measurement:
         assert self.client is not None
@@ -105,7 +107,7 @@ def triton_program(models: Path, variants: Sequence[Variant], var: Path) -> Prog
 
     def command(port: int) -> list[str]:
         return [
-            "env", f"TRITON_PROBE_INTERVAL_S={PROBE_INTERVAL_S}",
+            "env", f"TRITON_PROBE_INTERVAL_S={PROBE_INTERVAL_S}", f"TRITON_START_TIMEOUT_S={START_TIMEOUT_S}",
             sys.executable, "-m", "ai.triton.server", f"--repository={models}", f"--var={var}",
             f"--http-port={port}", "--grpc-port=0", "--metrics-port=0",
         ]  # fmt: skip
