@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from benchmarks.growth.page import AXES
 from benchmarks.growth.report import Report
@@ -56,6 +56,8 @@ def _draw(axes: Axes, one: Series) -> None:
     axes.fill_between(xs, lows, highs, color=colour, alpha=0.16, linewidth=0)
     axes.plot(xs, [point.median for point in points], "o-", color=colour, ms=4.5)
     axes.set_xscale("log")
+    axes.set_xticks(xs, [_short(x) for x in xs])
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yscale("log")
     _widen(axes)
     axes.set_title(one.question.title, fontsize=9.5)
@@ -78,6 +80,13 @@ def _is_short(axes: Axes) -> bool:
     """A decade has one major tick: the ones between are to be read too."""
     bottom, top = axes.get_ylim()
     return top < 11 * bottom
+
+
+def _short(size: float) -> str:
+    for least, sign in ((1e6, "M"), (1e3, "k")):
+        if size >= least:
+            return f"{size / least:.3g}{sign}"
+    return f"{size:g}"
 
 
 def _plain(value: float, _place: object) -> str:
