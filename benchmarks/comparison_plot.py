@@ -23,10 +23,13 @@ COLOURS = {
     "bf16": "#2f9e7f",
     "int8": "#a8457f",
     "ort": "#8a6d3b",
+    "f32-C": "#8d99ae",
+    "f32-B": "#c3cad6",
 }
 ENGINES = {"torch": "legacy", "openvino f32": "f32", "openvino bf16": "bf16", "openvino int8": "int8",
            "onnxruntime f32": "ort"}  # fmt: skip
 WIDTH = 0.8  # of a group of bars
+MOST_WRITTEN = 12  # bars with their figures over them; of more they would lie on one another
 _HOW = {1: "one by one", 8: "8 at once"}
 
 
@@ -72,9 +75,11 @@ def _draw_sides(axes: Axes, report: Comparison, title: str, value: Callable[[Row
             label=report.title(side),
         )
         for place, row in zip(places, rows, strict=True):
-            _write(axes, place, value(row))
-    groups = [f"{callers} caller{'s' * (callers > 1)}" for callers in report.settings.callers]
+            if len(rows) * len(_sides(report)) <= MOST_WRITTEN:
+                _write(axes, place, value(row))
+    groups = [str(callers) for callers in report.settings.callers]
     axes.set_xticks(range(len(groups)), groups)
+    axes.set_xlabel("callers")
     axes.grid(visible=False, axis="x")
     axes.set_xlim(-0.55, len(groups) - 0.1)  # the target's name stands at the right
     axes.margins(y=0.14)
@@ -152,7 +157,7 @@ def _p95_ms(row: Row) -> float:
 def _caption(report: Comparison) -> str:
     machine, settings = report.machine, report.settings
     parts = [
-        f"{settings.size} JPEGs over HTTP, closed loop; medians of {settings.rounds} rounds of {settings.seconds:g} s, "
+        f"{settings.size} JPEGs, closed loop (B and C over gRPC, the others over HTTP); medians of {settings.rounds} rounds of {settings.seconds:g} s, "
         "thin lines: lowest to highest.",
         "A dashed line is the target at 8 callers.",
         "On the right: decode, prepare, infer, finish in a plain loop; ×: times torch, one by one.",
