@@ -23,11 +23,12 @@ from benchmarks.entry.needs import CANNOT_RUN_HERE
 from benchmarks.judge.fetching import CannotBeHadError, analyzer
 from benchmarks.judge.page import as_text
 from benchmarks.judge.turns import GRPC, HTTP, Report, Settings, measure
+from benchmarks.machine import this_machine
 from benchmarks.options import number_between, size, whole_number_to, with_output
 from benchmarks.processes import ROOT
 
 _FULL = {"protocols": [HTTP, GRPC], "callers": [1, 8, 32], "seconds": 6.0, "rounds": 3, "size": "1280x720",
-         "name": "cpu", "out": ROOT / "benchmarks" / "results"}  # fmt: skip
+         "name": None, "out": ROOT / "benchmarks" / "results"}  # fmt: skip
 _QUICK = {**_FULL, "callers": [4], "seconds": 3.0, "rounds": 1, "size": "640x360",
           "name": "quick", "out": ROOT / "var" / "benchmarks"}  # fmt: skip
 
@@ -48,10 +49,15 @@ def settings_of(words: Sequence[str] | None) -> tuple[Settings, Path]:
     parser.add_argument("--seconds", type=number_between(1, 300), help="of one turn")
     parser.add_argument("--rounds", type=whole_number_to(50))
     parser.add_argument("--size", type=size, help="of the pictures, such as 640x360")
-    parser.add_argument("--name", help="of the result: judge-NAME.json")
+    parser.add_argument("--name", help="of the result: judge-NAME.json; `cpu` or `gpu` if not said")
     asked = with_output(parser, words, quick=_QUICK, full=_FULL)
     settings = Settings(
-        asked.name, tuple(asked.protocols), tuple(asked.callers), asked.seconds, asked.rounds, asked.size
+        asked.name or this_machine().kind,
+        tuple(asked.protocols),
+        tuple(asked.callers),
+        asked.seconds,
+        asked.rounds,
+        asked.size,
     )
     return settings, asked.out
 

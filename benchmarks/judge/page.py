@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.pages.where import measured_where
 from benchmarks.report import DISTURBED_CORES
 from benchmarks.table import grid
 
@@ -83,7 +84,8 @@ def _median(pairs: Sequence[Pair], side: str, name: str) -> str:
 def _about(result: Mapping[str, Any]) -> str:
     settings = result["settings"]
     return (
-        f"{result['judge']} and our generator in turns on one Triton, the same repository and the same eight JPEGs"
+        f"{measured_where(result)}"
+        f" {result['judge']} and our generator in turns on one Triton, the same repository and the same eight JPEGs"
         f" (median {result['jpeg_bytes']:,} bytes, ragged); closed loops, medians of {settings['rounds']} rounds of"
         f" {settings['seconds']:g} s each."
     )

@@ -18,11 +18,12 @@ from pathlib import Path
 from benchmarks.command import concluded, require_answered
 from benchmarks.load.ceiling import Report, Settings, measure
 from benchmarks.load.page import as_text
+from benchmarks.machine import this_machine
 from benchmarks.options import number_between, size, whole_number_to, with_output
 from benchmarks.processes import ROOT
 
 _FULL = {"processes": [1, 2], "callers": [1, 32], "seconds": 2.0, "rounds": 3, "limit_ms": 5.0, "size": "1280x720",
-         "name": "cpu", "out": ROOT / "benchmarks" / "results"}  # fmt: skip
+         "name": None, "out": ROOT / "benchmarks" / "results"}  # fmt: skip
 _QUICK = {**_FULL, "callers": [4], "seconds": 0.5, "rounds": 1, "limit_ms": 50.0, "size": "640x360",
           "name": "quick", "out": ROOT / "var" / "benchmarks"}  # fmt: skip
 
@@ -46,12 +47,18 @@ def settings_of(words: Sequence[str] | None) -> tuple[Settings, Path]:
         "--limit-ms", type=number_between(0.1, 1e4), help="the p95 under which an open loop is in time"
     )
     parser.add_argument("--size", type=size, help="of the pictures, such as 1280x720")
-    parser.add_argument("--name", help="of the result: load-NAME.json")
+    parser.add_argument("--name", help="of the result: load-NAME.json; `cpu` or `gpu` if not said")
     asked = with_output(parser, words, quick=_QUICK, full=_FULL)
+    name = asked.name or this_machine().kind
     settings = Settings(
-        asked.name, tuple(asked.processes), tuple(asked.callers), asked.seconds, asked.rounds, asked.limit_ms,
+        name,
+        tuple(asked.processes),
+        tuple(asked.callers),
+        asked.seconds,
+        asked.rounds,
+        asked.limit_ms,
         asked.size,
-    )  # fmt: skip
+    )
     return settings, asked.out
 
 

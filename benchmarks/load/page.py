@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.pages.where import measured_where
 from benchmarks.report import DISTURBED_CORES
 from benchmarks.table import grid, number
 
@@ -43,7 +44,8 @@ def as_text(result: Mapping[str, Any]) -> str:
 def _about(result: Mapping[str, Any]) -> str:
     settings = result["settings"]
     return (
-        f"The generator against an endpoint that does nothing; JPEGs of {result['jpeg_bytes']:,} bytes, medians of"
+        f"{measured_where(result)}"
+        f" The generator against an endpoint that does nothing; JPEGs of {result['jpeg_bytes']:,} bytes, medians of"
         f" {settings['rounds']} x {settings['seconds']:g} s. Open: the highest Poisson rate without a failure whose"
         f" p95, from when each request was due, stays under {settings['limit_ms']:g} ms."
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.command import concluded
 from benchmarks.load.arrivals import ARRIVALS, POISSON
+from benchmarks.machine import this_machine
 from benchmarks.options import number_between, size, whole_number_to, with_output
 from benchmarks.processes import ROOT
 from benchmarks.rate.page import as_text
@@ -26,7 +27,7 @@ from benchmarks.rate.plot import draw
 from benchmarks.rate.turns import Report, Settings, measure
 
 _FULL = {"limit_ms": 200.0, "arrivals": POISSON, "seconds": 8.0, "rounds": 3, "windows": 1, "size": "640x360",
-         "name": "cpu", "out": ROOT / "benchmarks" / "results"}  # fmt: skip
+         "name": None, "out": ROOT / "benchmarks" / "results"}  # fmt: skip
 _QUICK = {**_FULL, "limit_ms": 1500.0, "seconds": 1.5, "rounds": 1, "name": "quick",
           "out": ROOT / "var" / "benchmarks"}  # fmt: skip
 
@@ -49,10 +50,16 @@ def settings_of(words: Sequence[str] | None) -> tuple[Settings, Path]:
     parser.add_argument("--rounds", type=whole_number_to(20))
     parser.add_argument("--windows", type=whole_number_to(9), help="that try a rate; most of them decide")
     parser.add_argument("--size", type=size, help="of the pictures, such as 1280x720")
-    parser.add_argument("--name", help="of the result: rate-NAME.json")
+    parser.add_argument("--name", help="of the result: rate-NAME.json; `cpu` or `gpu` if not said")
     asked = with_output(parser, words, quick=_QUICK, full=_FULL)
     settings = Settings(
-        asked.name, asked.limit_ms, asked.arrivals, asked.seconds, asked.rounds, asked.windows, asked.size
+        asked.name or this_machine().kind,
+        asked.limit_ms,
+        asked.arrivals,
+        asked.seconds,
+        asked.rounds,
+        asked.windows,
+        asked.size,
     )
     return settings, asked.out
 

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.pages.where import measured_where
 from benchmarks.report import DISTURBED_CORES
 from benchmarks.table import grid, number
 
@@ -17,7 +18,7 @@ HEADERS = (
     "8 callers, closed",
     "held / legacy's",
 )
-TITLES = {"legacy": "legacy, torch", "triton": "Triton, OpenVINO"}
+TITLES = {"legacy": "legacy", "triton": "Triton"}
 BASE = "legacy"
 
 Found = Mapping[str, Any]
@@ -102,11 +103,9 @@ def _against_legacy(found: Sequence[Found], side: str) -> str:
 
 
 def _about(result: Mapping[str, Any]) -> str:
-    machine, told = result["machine"], result["settings"]
-    commit = (result["commit"] or "none")[:12]
+    told = result["settings"]
     return (
-        f"{machine['cpu']}, {machine['cores']} cores; {result['date'][:10]}, commit {commit}. YOLO26, {told['size']}"
-        f" JPEGs of {result['jpeg_bytes']:,} bytes. Requests fall due at a rate ({told['arrivals']}); a rate is held"
-        f" when none fails and the p95, from when each was due, stays under {told['limit_ms']:g} ms. Medians of"
-        f" {told['rounds']} rounds, windows of {told['seconds']:g} s."
+        f"{measured_where(result)} YOLO26, {told['size']} JPEGs of {result['jpeg_bytes']:,} bytes. Requests fall due"
+        f" at a rate ({told['arrivals']}); a rate is held when none fails and the p95, from when each was due, stays"
+        f" under {told['limit_ms']:g} ms. Medians of {told['rounds']} rounds, windows of {told['seconds']:g} s."
     )

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -9,6 +10,7 @@ from benchmarks.judge import __main__ as judge
 from benchmarks.judge import fetching
 from benchmarks.judge.analyzing import Seen, read_table, write_input
 from benchmarks.judge.page import as_text, figures, verdicts
+from benchmarks.machine import this_machine
 
 pytestmark = pytest.mark.beside
 
@@ -32,6 +34,9 @@ def result(*ours_of_rounds: float, protocol: str = "http", other: float = 0.0) -
         for number, rps in enumerate(ours_of_rounds)
     ]  # fmt: skip
     return {
+        "machine": asdict(this_machine()),
+        "date": "2026-01-01T00:00:00",
+        "commit": None,
         "judge": "Perf Analyzer",
         "jpeg_bytes": 1000,
         "settings": {"rounds": 3, "seconds": 6.0},

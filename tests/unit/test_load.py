@@ -119,7 +119,7 @@ def test_no_more_are_open_than_allowed_and_those_that_wait_too_long_fail() -> No
     with one_at_a_time(0.1) as url:
         load = OpenLoad(url, (BODY,), 20.0, 1.0, "even", lead_s=0.0, most_open=1, timeout_s=0.35)
         run = open_loop.measure(load)
-    assert run.answered >= 2
+    assert run.answered >= 1
     assert run.errors["timeout"] >= 5
     assert run.answered + run.failures == run.sent == 20
 
