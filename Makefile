@@ -40,7 +40,7 @@ check: setup
 eval: setup
 	$(BIN)/python -m ai.demo.evaluate
 
-# What docs/performance.md shows, measured again: three hours on 2 cores. `crossfade bench` names all suites.
+# What docs/performance.md shows, measured again: two hours on 2 cores. `crossfade bench` names all suites.
 SUITES ?= cpu rate overhead growth judge load baseline client backend
 bench: setup
 	$(BIN)/crossfade bench $(SUITES)

@@ -41,7 +41,7 @@ SUITES = (
         _FROM_THE_NETWORK_UP, shown="docs/scaling.md",
     ),
     Suite(
-        "gpu", "benchmarks.gpu", "the same tracks on a GPU, and what keeps it from its limit", 60,
+        "gpu", "benchmarks.gpu", "the same tracks on a GPU, and what keeps it from its limit", 30,
         (NVIDIA_GPU, *_FROM_THE_NETWORK_UP),
     ),
     Suite(
