@@ -45,7 +45,7 @@ _HELD = TypeAdapter(Held)
 
 
 def measure(settings: Settings) -> Report:
-    machine, began_at, progress = this_machine(), time.monotonic(), Progress(6)
+    machine, began_at, progress = this_machine(), time.monotonic(), Progress(7)
     others = Others()
     parts = _parts(["benchmarks.detect_cost"], settings)
     progress.step("one detect and its parts")
@@ -53,6 +53,8 @@ def measure(settings: Settings) -> Report:
     progress.step("observers")
     client = _parts(["benchmarks.overhead.client_parts"], settings)
     progress.step("TritonClient's parts")
+    transports = _parts(["benchmarks.overhead.transports"], settings)
+    progress.step("transports")
     held = _HELD.validate_json(told_by(["benchmarks.overhead.held"], LONGEST_S))
     progress.step("memory")
     shadow = _shadow(settings)
@@ -62,8 +64,8 @@ def measure(settings: Settings) -> Report:
     progress.done()
     return Report(
         SCHEMA, SUITE, datetime.now(UTC).isoformat(timespec="seconds"), commit(),
-        round(time.monotonic() - began_at, 1), machine, settings, others.cores, parts, observers, client, held,
-        shadow, stores,
+        round(time.monotonic() - began_at, 1), machine, settings, others.cores, parts, observers, client,
+        transports, held, shadow, stores,
     )  # fmt: skip
 
 

@@ -50,6 +50,8 @@ def _parts(report: Report) -> Iterator[str]:
     yield _cost_table(report.observers)
     yield "**TritonClient without a network**, and what tritonclient does with the same picture and answer"
     yield _cost_table(report.client)
+    yield "**A call of each side's transport**, to servers on loopback that answer at once"
+    yield _cost_table(report.transports)
     yield "**In memory**"
     yield from _held(report.held)
     yield "**The shadow**"

@@ -47,6 +47,7 @@ class Report:
     parts: tuple[Part, ...]  # of one detect over sides that do nothing, the whole first
     observers: tuple[Part, ...]
     client: tuple[Part, ...]  # of TritonClient, without a network; tritonclient's beside them
+    transports: tuple[Part, ...]
     held: Held
     shadow: tuple[ShadowRow, ...]
     stores: tuple[StoreRow, ...]

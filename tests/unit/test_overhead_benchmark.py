@@ -79,7 +79,7 @@ def test_a_target_is_met_or_not_and_neither_where_the_machine_was_disturbed(repo
 
 def test_a_run_becomes_a_page(report) -> None:
     said = page.as_text(report)
-    for part in (*report.parts, *report.observers, *report.client):
+    for part in (*report.parts, *report.observers, *report.client, *report.transports):
         assert f"| {part.name} |" in said
     assert "| 100% |" in said
 
