@@ -157,7 +157,8 @@ def _p95_ms(row: Row) -> float:
 def _caption(report: Comparison) -> str:
     machine, settings = report.machine, report.settings
     parts = [
-        f"{settings.size} JPEGs, closed loop (B and C over gRPC, the others over HTTP); medians of {settings.rounds} rounds of {settings.seconds:g} s, "
+        f"{settings.size} JPEGs, closed loop (B and C over gRPC, the others over HTTP); "
+        f"medians of {settings.rounds} rounds of {settings.seconds:g} s, "
         "thin lines: lowest to highest.",
         "A dashed line is the target at 8 callers.",
         "On the right: decode, prepare, infer, finish in a plain loop; ×: times torch, one by one.",
