@@ -185,5 +185,9 @@ async def _collected() -> tuple[float, float, float]:
     return runs / COLLECTED * 1e3, spent[0] / COLLECTED * 1e6, cyclic / COLLECTED
 
 
-if __name__ == "__main__":
+def main() -> None:
     print(json.dumps(asdict(uvloop.run(held()))))
+
+
+if __name__ == "__main__":
+    main()
