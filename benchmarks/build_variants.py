@@ -26,8 +26,10 @@ from ai.triton.comparing.parity_data import SIZES
 from ai.triton.embedded.settings import read_settings
 from ai.triton.repository import CannotBuild, Options
 from ai.triton.trial import figure_of
+from benchmarks.gpu.variants import GPU_VARIANTS
 from benchmarks.variants import VARIANTS, Variant
 
+KNOWN = VARIANTS | GPU_VARIANTS
 CALIBRATION_PICTURES = 48
 MAX_LOSS = 0.01  # of mAP50-95, what `crossfade models build` allows
 
@@ -79,8 +81,8 @@ def _made(folder: Path) -> Path:
 
 
 def _arranged(source: Source, variant: Variant) -> Source:
-    own = replace(source.spec.serving, instances=variant.instances)
-    serving = own if variant.batched else Serving(max_batch=1, queue_delay_ms=0)
+    own = replace(source.spec.serving, instances=variant.instances, queue_delay_ms=variant.queue_delay_ms)
+    serving = own if variant.batched else Serving(own.instances, max_batch=1, queue_delay_ms=0)
     raw = source.raw
     return replace(
         source,
@@ -94,6 +96,7 @@ def _options(variant: Variant, calibration: tuple[Path, ...]) -> Options:
         engine=variant.engine,
         precision=variant.precision,
         decode=variant.decode,
+        tuned=variant.tuned,
         also=variant.also,
         calibration=calibration if variant.precision == "int8" else (),
     )
@@ -136,11 +139,11 @@ def _tell(text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.build_variants", description=__doc__)
     parser.add_argument("models", type=Path, help="the repository's folder")
-    parser.add_argument("variants", nargs="+", choices=VARIANTS)
+    parser.add_argument("variants", nargs="+", choices=KNOWN)
     parser.add_argument("--detector", choices=catalogue.BUILT_IN, default="yolo26")
     options = parser.parse_args(arguments)
     source = catalogue.built_in(options.detector)
-    judged = build(source, [VARIANTS[name] for name in options.variants], options.models)
+    judged = build(source, [KNOWN[name] for name in options.variants], options.models)
     print(json.dumps({name: asdict(one) for name, one in judged.items()}))
 
 

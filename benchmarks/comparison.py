@@ -53,6 +53,7 @@ class Window:
     run: Measurement
     batch: float | None  # pictures per execution, where a Triton counts them
     split_ms: Mapping[str, float] = field(default_factory=dict)  # of a mean request inside a Triton
+    beside: Mapping[str, float] = field(default_factory=dict)  # what else was read meanwhile, such as of a GPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Row:
     cell: Cell
     batch: Spread | None  # pictures per execution
     split_ms: dict[str, float] = field(default_factory=dict)  # inside a Triton, medians of the rounds
+    beside: dict[str, float] = field(default_factory=dict)  # read meanwhile, medians of the rounds
 
     @property
     def disturbed(self) -> bool:

@@ -28,15 +28,15 @@ def as_text(report: Comparison) -> str:
 
 
 def as_markdown(report: Comparison) -> str:
-    parts = [_measured_where(report), *(f"- {line}" for line in _verdicts(report)), ""]
+    parts = [measured_where(report), *(f"- {line}" for line in _verdicts(report)), ""]
     for title, rows in _tables(report):
-        parts += [f"**{title}**", "", *_markdown_table(rows), ""]
+        parts += [f"**{title}**", "", *markdown_table(rows), ""]
     parts += [*(_about(report)), *(f"- {line}" for line in _flags(report))]
     return "\n".join(parts).strip() + "\n"
 
 
 def _lines(report: Comparison) -> Iterator[str]:
-    yield _measured_where(report)
+    yield measured_where(report)
     yield ""
     for title, rows in _tables(report):
         yield title
@@ -47,7 +47,7 @@ def _lines(report: Comparison) -> Iterator[str]:
     yield from _flags(report)
 
 
-def _measured_where(report: Comparison) -> str:
+def measured_where(report: Comparison) -> str:
     machine = report.machine
     packages = ", ".join(f"{name} {found}" for name, found in machine.packages.items() if name in _NAMED)
     return (
@@ -66,6 +66,19 @@ _NAMED = ("torch", "openvino", "nvidia-pytriton")
 
 
 def _tables(report: Comparison) -> Iterator[tuple[str, Rows]]:
+    yield from of_the_sides(report)
+    yield (
+        "Without a server: decode, prepare, infer, finish in one process; images/s, and times torch one by one",
+        [_LOOP_HEAD, *(_loop_row(one) for one in report.loops)],
+    )
+    yield (
+        "Where the ratio to legacy comes from: total = engine x side by side x rest",
+        [_PARTS_HEAD, *(_parts_row(report, one) for one in report.parts())],
+    )
+    yield from inside(report)
+
+
+def of_the_sides(report: Comparison) -> Iterator[tuple[str, Rows]]:
     settings = report.settings
     yield (
         f"What a caller sees: {settings.size} JPEGs, closed loop, medians of {settings.rounds} x "
@@ -76,15 +89,6 @@ def _tables(report: Comparison) -> Iterator[tuple[str, Rows]]:
         "Against each other, in the same round: median (lowest..highest)",
         [_RATIO_HEAD, *(_ratio_row(report, one) for one in report.ratios)],
     )
-    yield (
-        "Without a server: decode, prepare, infer, finish in one process; images/s, and times torch one by one",
-        [_LOOP_HEAD, *(_loop_row(one) for one in report.loops)],
-    )
-    yield (
-        "Where the ratio to legacy comes from: total = engine x side by side x rest",
-        [_PARTS_HEAD, *(_parts_row(report, one) for one in report.parts())],
-    )
-    yield from inside(report)
 
 
 _CALLER_HEAD = ["side", "callers", "req/s", "min..max", "p50 ms", "p95 ms", "p99 ms", "requests", "batch",
@@ -174,7 +178,7 @@ def _flags(report: Comparison) -> Iterator[str]:
         yield "FLAG: the same network in another engine finds another number of objects."
 
 
-def _markdown_table(rows: Rows) -> Iterator[str]:
+def markdown_table(rows: Rows) -> Iterator[str]:
     head, *body = rows
     yield _markdown_row(head)
     yield _markdown_row(["---", *["---:"] * (len(head) - 1)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Literal
 
 from benchmarks.comparison import (
     BASE,
@@ -39,7 +40,8 @@ def rows_of(
     ceiling = [cell for cell in cells if cell.service == CEILING]
     cells = [cell if cell.service in other else beside_ceiling([cell], ceiling)[0] for cell in cells]
     return tuple(
-        Row(cell, _batch(some), _split_ms(some)) for cell, some in zip(cells, groups.values(), strict=True)
+        Row(cell, _batch(some), _medians(some, "split_ms"), _medians(some, "beside"))
+        for cell, some in zip(cells, groups.values(), strict=True)
     )
 
 
@@ -108,12 +110,10 @@ def arranged_of(rounds: Sequence[Sequence[Arrangement]]) -> tuple[Arranged, ...]
     )
 
 
-def _split_ms(windows: Sequence[Window]) -> dict[str, float]:
-    names = dict.fromkeys(name for window in windows for name in window.split_ms)
-    return {
-        name: statistics.median([one.split_ms[name] for one in windows if name in one.split_ms])
-        for name in names
-    }
+def _medians(windows: Sequence[Window], which: Literal["split_ms", "beside"]) -> dict[str, float]:
+    found: list[Mapping[str, float]] = [getattr(window, which) for window in windows]
+    names = dict.fromkeys(name for one in found for name in one)
+    return {name: statistics.median([one[name] for one in found if name in one]) for name in names}
 
 
 def _by_side_and_callers(windows: Iterable[Window]) -> dict[tuple[str, int], list[Window]]:

@@ -6,7 +6,8 @@ that it is compared with are measured within seconds of each other, and a machin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ class Rounds:
     count: int
     timeout_s: float
     run_alone: Callable[[], Alone] | None = None
+    beside: Callable[[int, int], Mapping[str, float]] | None = None  # read between two moments, in ns
     windows: list[Window] = field(default_factory=list)
     alone: list[Alone] = field(default_factory=list)  # of each round
     health: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each program said of itself
@@ -75,13 +77,14 @@ class Rounds:
                     yield side, callers
 
     def _visit(self, side: Side, servers: Servers, callers: int, number: int) -> Window:
-        before = _counted(side, servers)
+        before, began_ns = _counted(side, servers), time.perf_counter_ns()
         run = self._load(side, servers, callers, side.seconds)
+        beside = self.beside(began_ns, time.perf_counter_ns()) if self.beside else {}
         after = _counted(side, servers)
         if before is None or after is None:
-            return Window(number, side.name, callers, run, None)
+            return Window(number, side.name, callers, run, None, beside=beside)
         split_ms = before.split_ms_until(after)
-        return Window(number, side.name, callers, run, before.batch_until(after), split_ms)
+        return Window(number, side.name, callers, run, before.batch_until(after), split_ms, beside)
 
     def _load(self, side: Side, servers: Servers, callers: int, seconds: float) -> Measurement:
         return side.measured(servers, callers, seconds, self.timeout_s)

@@ -25,6 +25,8 @@ class Variant:
     engine: str = "openvino"
     decode: str = "cpu"
     instances: int = 1
+    tuned: bool = False  # compiled by torch for the GPU
+    queue_delay_ms: float | None = None  # None: the engine's habit
     also: tuple[str, ...] = ()  # more models of it, as `crossfade models build --also`
     gated: bool = False  # kept only with its parity figure
     compared: bool = False  # its figure is shown, whatever it is
@@ -50,6 +52,7 @@ class Variant:
             "engine": self.engine,
             "precision": self.precision,
             "decode": self.decode,
+            "tuned": self.tuned,
             "max_batch": config.max_batch_size,
             "preferred": list(batching.preferred_batch_size),
             "queue_delay_us": batching.max_queue_delay_microseconds,

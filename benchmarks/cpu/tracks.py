@@ -20,7 +20,7 @@ from benchmarks.variants import Variant
 
 SCALED = "scaled"
 LARGE = "large"
-ENGINES = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"}
+ENGINES = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime", "torch": "torch"}
 ONLY = (TARGET_CALLERS,)  # callers that ask for large pictures
 TARGETS = ("f32", "bf16", "int8", "ort")
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,37 +24,20 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from ai.core.spec import DetectorSpec
 from ai.engines.graphed_engine import GraphedEngine
 from ai.engines.torch_engine import DetectorModule
 from ai.triton.building import catalogue
 from ai.triton.inside.families import load_network
 from ai.triton.inside.pipeline import filled
+from benchmarks.gpu.report import Bare, Rate
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 WINDOWS = 5
 WINDOW_S = 0.25
 WARM_UP_RUNS = 3
 MATMUL_SIDE = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Pictures a second in batches of one size."""
-
-    what: str
-    batch: int
-    images_per_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bare:
-    """Of one network on one GPU."""
-
-    device: str
-    flops_per_image: float
-    matmul_flops_per_s: float  # FP16, of two large square matrices: what the chip does at its best
-    rates: list[Rate] = field(default_factory=list)
-    stages_us: dict[int, dict[str, float]] = field(default_factory=dict)  # by batch, of one picture
+DECODE_THREADS = 4
 
 
 def measured(
@@ -67,20 +50,19 @@ def measured(
     network = load_network(source.family, source.head, None if weights == "demo" else Path(weights))
     module = DetectorModule(network, source.head).eval()
     device = torch.device("cuda:0")
-    bare = Bare(
-        torch.cuda.get_device_name(device), flops_of(module, source.head.input_height), matmul_rate(device)
-    )
+    flops, matmul = flops_of(module, source.head.input_height), matmul_rate(device)
     eager = module.to(device).half().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    bare.rates.extend(_rates("eager", eager, sizes, device, source.head.input_height))
+    rates = _rates("eager", eager, sizes, device, source.head.input_height)
+    stages_us: dict[int, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for what, place in (("graph", None), *([("compiled", Path(folder))] if compiled else [])):
             engine = GraphedEngine(network, source.head, sizes, "0", place)
-            bare.rates.extend(_rates(what, engine.infer_tensor, sizes, device, source.head.input_height))
-            if place is None:
-                _add_pipeline(bare, source.spec, engine, pictures, sizes)
+            rates += _rates(what, engine.infer_tensor, sizes, device, source.head.input_height)
+            if place is not None or not compiled:
+                rates += _pipeline_rates(source.spec, engine, pictures, sizes, stages_us)
             del engine
             torch.cuda.empty_cache()
-    return bare
+    return Bare(torch.cuda.get_device_name(device), flops, matmul, tuple(rates), stages_us)
 
 
 def flops_of(module: torch.nn.Module, side: int) -> float:
@@ -125,19 +107,21 @@ def _rates(
     return found
 
 
-def _add_pipeline(
-    bare: Bare, spec: Any, engine: GraphedEngine, pictures: Sequence[bytes], sizes: Sequence[int]
-) -> None:
+def _pipeline_rates(
+    spec: DetectorSpec, engine: GraphedEngine, pictures: Sequence[bytes], sizes: Sequence[int],
+    stages_us: dict[int, dict[str, float]],
+) -> list[Rate]:  # fmt: skip
     """The whole way, and its parts."""
     from ai.triton.inside.gpu_pipeline import GpuPipeline  # noqa: PLC0415 - torchvision, where there is a GPU
 
-    pipeline = GpuPipeline(spec, engine, 4)
+    pipeline, found = GpuPipeline(spec, engine, DECODE_THREADS), []
     for size in sizes:
         images = [pictures[number % len(pictures)] for number in range(size)]
-        bare.rates.append(Rate("pipeline", size, size / seconds_of(partial(pipeline.detect, images))))
-        bare.rates.append(Rate("decode", size, size / seconds_of(partial(pipeline.decoded, images))))
-        bare.stages_us[size] = _stages_us(pipeline, images)
+        found.append(Rate("pipeline", size, size / seconds_of(partial(pipeline.detect, images))))
+        found.append(Rate("decode", size, size / seconds_of(partial(pipeline.decoded, images))))
+        stages_us[size] = _stages_us(pipeline, images)
     pipeline.close()
+    return found
 
 
 @torch.inference_mode()

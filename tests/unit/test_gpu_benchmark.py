@@ -1,5 +1,6 @@
 """What of the GPU's benchmark needs no GPU."""
 
+import json
 import time
 from pathlib import Path
 
@@ -8,9 +9,18 @@ import torch
 
 from ai.engines.torch_engine import DetectorModule
 from ai.yolo26 import model
+from benchmarks.comparison import Comparison, Settings, Window
 from benchmarks.gpu import bare
 from benchmarks.gpu.meter import metered
 from benchmarks.gpu.networks import NETWORKS, write_untrained
+from benchmarks.gpu.page import as_text, figures
+from benchmarks.gpu.plot import draw
+from benchmarks.gpu.report import Bare, GpuReport, Rate
+from benchmarks.gpu.variants import MAIN
+from benchmarks.loadgen import Measurement
+from benchmarks.machine import this_machine
+from benchmarks.medians import ratios_between, rows_of
+from benchmarks.meter import Cores
 
 
 def test_an_untrained_network_is_taken_as_weights_and_costs_what_the_trained_one_costs(
@@ -37,6 +47,65 @@ def test_what_has_demo_weights_is_measured_with_them(tmp_path: Path) -> None:
 def test_without_a_gpu_it_says_so() -> None:
     with pytest.raises(SystemExit, match="sees no GPU"):
         bare.main(["yolo26", "--pictures", "a.jpg"])
+
+
+TIMES = {"legacy": 1.0, MAIN: 9.0, "off": 6.0, "grpc": 8.0, "nothing": 500.0}
+
+
+def measurement(rps: float, callers: int) -> Measurement:
+    p50_ms = callers / rps * 1000
+    return Measurement(
+        callers=callers, seconds=1.0, sent=50, answered=40, rps=rps, p50_ms=p50_ms, p95_ms=2 * p50_ms,
+        p99_ms=3 * p50_ms, split_ms={}, cores=Cores(1.5, 0.01, 0.02), busy=0, errors={},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def report() -> GpuReport:
+    """D is nine times as quick as A, and does 0.75 of what the bare network does."""
+    windows = [
+        Window(0, side, callers, measurement(100 * times, callers), None, beside={
+            "busy_percent": 50.0, "watts": 450.0, "held_mib": 9000.0})
+        for side, times in TIMES.items()
+        for callers in (1, 8, 64)
+    ]  # fmt: skip
+    served = Comparison(
+        schema_version=1, suite="gpu", name="test", date="2026-12-01T00:00:00+00:00", commit="0123456789abcdef",
+        machine=this_machine(), settings=Settings((1, 8, 64), "1280x720", 1.0, 0.0, 0.5, 1, 30.0, 8, 90), server={},
+        sides={
+            side: {"title": f"the side {side}", "track": "A" if side == "legacy" else "D", "target": False}
+            for side in TIMES
+        },
+        objects=dict.fromkeys(TIMES, 20), rows=rows_of(windows, "1280x720", 90_000),
+        ratios=ratios_between(windows, [(side, "legacy") for side in (MAIN, "off", "grpc")]), loops=(),
+    )  # fmt: skip
+    rates = (Rate("eager", 1, 90.0), Rate("compiled", 32, 1200.0), Rate("decode", 32, 9000.0))
+    return GpuReport(
+        1, "yolo26m", Bare("H200", 68e9, 680e12, rates, {32: {"decode": 110.0, "fit": 40.0}}), served
+    )
+
+
+def test_the_targets_are_held_against_what_was_measured(report: GpuReport) -> None:
+    assert [(round(one.measured, 3), one.met) for one in report.targets()] == [
+        (0.111, True), (9.0, True), (9.0, True), (0.111, True), (0.75, False),
+    ]  # fmt: skip
+    assert report.bare.network == Rate("compiled", 32, 1200.0)  # a decoder is no network
+    assert report.bare.roofline == 10_000
+
+
+def test_a_kept_result_becomes_the_same_page_and_a_plot(report: GpuReport, tmp_path: Path) -> None:
+    file = tmp_path / "gpu-test-yolo26m.json"
+    report.save(file)
+    page = figures(json.loads(file.read_text()))
+    assert "- MET: yolo26m, 8 callers: D has 9.00 x A's requests/s; wanted ≥ 5 x" in page
+    assert (
+        "- NOT MET: yolo26m, D answers 0.75 of what the bare network does at its best; wanted ≥ 0.8" in page
+    )
+    assert f"| the side {MAIN} | 64 | 900.0 | 50.0 | 450.0 | 0.500 | 9000.0 |" in page  # joules per picture
+    assert "| 32 | - | 1200.0 | 9000.0 |" in page
+    assert "| 32 | 110.0 | 40.0 |" in page
+    assert "NOT MET: yolo26m" in as_text(report)
+    assert [path.suffix for path in draw(report, file) if path.stat().st_size > 10_000] == [".png", ".svg"]
 
 
 @pytest.fixture
