@@ -7,13 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import redis
 
 from backend.rollout.store import SampleLimits, Store
+from backend.rollout.stores.dump import row_of
 from backend.rollout.stores.opening import open_store
-from backend.rollout.stores.words import change_text
 from benchmarks.growth.rows import PICTURE_BYTES, change, sample
 from benchmarks.growth.series import Expected, Question, Series
 from benchmarks.growth.stores import GALLERY, PAGE, SAMPLES_BOUND
@@ -21,7 +18,6 @@ from benchmarks.growth.timing import Plan, repeated
 from benchmarks.overhead.redis_server import redis_program, redis_url
 from benchmarks.processes import running
 
-AT_ONCE = 500  # changes
 FOREVER_S = 1e10  # the samples are older than anybody would keep them, by the clock of a server of today
 
 Done = Callable[[Store, int], Callable[[], object]]
@@ -75,16 +71,9 @@ def series(plan: Plan, sizes: Sequence[int], folder: Path) -> Iterator[Series]:
 
 
 def _filled(url: str, rows: int) -> Store:
-    """The first change by the store itself, the others past it: it takes a long history in one command, and gives
-    that no more than its patience for any other."""
-    prefix = f"rows-{rows}"
-    store = open_store(redis_url(url, prefix))
+    store = open_store(redis_url(url, f"rows-{rows}"))
     store.read()
-    assert store.write(change(1), None)
-    with redis.Redis(port=urlsplit(url).port or 0) as client:
-        for first in range(2, rows + 1, AT_ONCE):
-            versions = range(first, min(first + AT_ONCE, rows + 1))
-            client.zadd(f"{prefix}:changes", {f"{one} {change_text(change(one))}": one for one in versions})
+    store.load(row_of(change(version)) for version in range(1, rows + 1))
     no_limits = SampleLimits(2**50, 2**50, FOREVER_S)
     for number in range(1, rows + 1):
         store.add_sample(sample(number), bytes(PICTURE_BYTES), no_limits)
