@@ -53,7 +53,9 @@ class Window:
     run: Measurement
     batch: float | None  # pictures per execution, where a Triton counts them
     split_ms: Mapping[str, float] = field(default_factory=dict)  # of a mean request inside a Triton
-    beside: Mapping[str, float] = field(default_factory=dict)  # what else was read meanwhile, such as of a GPU
+    beside: Mapping[str, float] = field(
+        default_factory=dict
+    )  # what else was read meanwhile, such as of a GPU
 
 
 @dataclass(frozen=True, slots=True)
