@@ -16,9 +16,11 @@ BESIDE = {"contract", "security", "unit"}
 
 
 def pytest_configure() -> None:
-    """A background job inherits Ctrl-C ignored, and would hand that on to every process under test."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A background job inherits Ctrl-C ignored, one of nohup a hangup, and would hand that on to every process under
+    test."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

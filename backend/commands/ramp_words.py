@@ -12,7 +12,6 @@ Ramps = Mapping[str, Ramp]
 
 BAR_WIDTH = 40
 _DONE, _LEFT = "█", "░"
-_ENDED_WELL = "watching"
 _QUESTION_WIDTH = len("disagreement")
 
 

@@ -18,7 +18,6 @@ from backend.rollout.ramps import Ramp
 from backend.sides import LEGACY, TRITON
 
 Verdict = Literal["met", "not met", "not known here"]
-Tone = Literal["good", "bad", "open"]
 About = Mapping[str, str]
 
 _HELD = "Triton took each step up only after this had been shown at the step before."

@@ -23,7 +23,7 @@ def made() -> dict[str, Page]:
         "docs/configuration.md": Page(configuration.page(), "the settings"),
         "docs/commands.md": Page(commands.page(), "the commands' own help"),
         "docs/api.md": Page(api.page(), "the routes and docs/making/api.begin.md"),
-        "docs/reliability.md": Page(reliability.page(), "the fault table's last run"),
+        "docs/reliability.md": Page(reliability.page(), "the last runs of the fault table and the soak"),
         "docs/performance.md": Page(performance.page(), "the kept runs and docs/making/performance.*.md"),
         "docs/scaling.md": Page(scaling.page(), "the kept runs and docs/making/scaling.begin.md"),
     }

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from docs.making import soaked
 from docs.making.markdown import begun, joined, table
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-TABLE, WITHOUT = "chaos.json", "chaos-without.json"
+TABLE, WITHOUT, SOAK = "chaos.json", "chaos-without.json", "soak.json"
 FAMILIES = {
     "processes": "Processes",
     "stores": "Where the flags are kept",
@@ -38,8 +39,11 @@ Row = Mapping[str, Any]
 
 
 def page() -> str:
-    source = f"benchmarks/results/{TABLE} and {WITHOUT}"
-    return joined(begun("What was broken on purpose", source, "reliability"), *_parts())
+    source = f"benchmarks/results/{TABLE}, {WITHOUT} and {SOAK}"
+    soak = ("## Hours at half capacity", *soaked.parts(_read(SOAK)))
+    return joined(
+        begun("What was broken on purpose", source, "reliability"), *soak, "## The table", *_parts()
+    )
 
 
 def _parts() -> Iterator[str]:

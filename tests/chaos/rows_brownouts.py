@@ -116,12 +116,12 @@ ROWS: tuple[Row, ...] = (
     Row(
         "Triton stands up again", "floods", "a side that was away is asked by one probe at a time, by no caller",
         no_stampede, Without("probes before callers", patches=("probes before callers",), fails="one at a time"),
-        frozenset({"server_error", "breaker_open"}) | FULL, quick=True,
+        frozenset({"server_error", "breaker_open"}) | FULL,
     ),
     Row(
         "retries by the hundred", "floods", "a side that fails every call is not called much more often",
         retries_storm, Without("the retry budget", {"RETRY_BUDGET_PER_S": "10000"}, fails="attempts"),
-        frozenset({"unavailable"}), quick=True,
+        frozenset({"unavailable"}),
         variables={**NO_BREAKER, "RETRY_BUDGET_PER_S": str(FEW_RETRIES_PER_S), "TRITON_MAX_RETRIES": RETRIES},
     ),
 )  # fmt: skip

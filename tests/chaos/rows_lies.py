@@ -155,7 +155,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "both sides lie", "lies", "a problem, never an empty scene",
-        both_lie, NO_LOOK_AT_LEGACY, REASONS, frozenset({200, 503}), quick=True,
+        both_lie, NO_LOOK_AT_LEGACY, REASONS, frozenset({200, 503}),
     ),
     Row(
         "a model's lies that look true", "lies", f"the comparison finds each within {COMPARISONS} requests",

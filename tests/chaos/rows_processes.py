@@ -163,7 +163,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "model unloaded, loaded again", "processes", "a model that is gone is no failed request",
-        unload_model, NO_FALLBACK, UNKNOWN, quick=True,
+        unload_model, NO_FALLBACK, UNKNOWN,
     ),
     Row(
         "a new version that does not load", "processes", "the old one serves on; after a restart, legacy",

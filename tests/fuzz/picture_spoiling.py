@@ -33,7 +33,6 @@ _SIDES = (
     2**31 - 1,
     2**32 - 1,
 )
-_EXIF = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}
 
 Part = tuple[int, int]  # where it starts and ends, its header and its checksum included
 

@@ -19,6 +19,8 @@ from ai.triton.repository import Options, build
 from ai.triton.server import TritonServer
 from ai.triton.stored.served import FILE, Served
 
+pytestmark = pytest.mark.beside
+
 SCENES = 20
 MODEL = "yolo26_jpeg"
 PORTS = {"triton_http_port": 0, "triton_grpc_port": 0, "triton_metrics_port": 0}

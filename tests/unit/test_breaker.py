@@ -41,13 +41,6 @@ class Story:
         assert generation is not None
         self.breaker.probe_ended(generation, succeeded)
 
-    def open_time_s(self) -> float:
-        """How long until a probe may start, found by trying."""
-        began = self.clock.now
-        while self.breaker.probe() is None:
-            self.clock.sleep(0.125)
-        return self.clock.now - began
-
     def recover(self) -> None:
         self.clock.sleep(self.breaker.retry_after_s)
         for _ in range(POLICY.probes):

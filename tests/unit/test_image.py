@@ -265,7 +265,6 @@ def test_palette_png_is_exact() -> None:
 
 
 COLOUR, BLACK = (200, 100, 50), (0, 0, 0)
-RGB_ROW = bytes(COLOUR) * 2
 SEE_THROUGH = {
     "rgba": pictures.png_of_rows([bytes((*COLOUR, 255, *COLOUR, 0))], 2, 8, 6),
     "rgba-16": pictures.png_of_rows(

@@ -24,8 +24,6 @@ from backend.transports.fake import FakeTransport
 from tests.api_parts import ADMIN, CALLER, KEYS, VIEWER, asked_in_process, settings_of, sides_of
 from tests.counting_app import ENDED
 
-LEGACY_OF_RTDETR = ("detectors", "rtdetr", "sides", "legacy")
-
 
 @pytest.fixture
 def legacy() -> FakeTransport:
