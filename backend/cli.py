@@ -67,6 +67,7 @@ def command_modules() -> tuple[CommandModule, ...]:
     """Each adds its own words; a new one is one line here, and a word in overview.GROUPS."""
     from backend.commands import (  # noqa: PLC0415
         batch,
+        bench,
         cameras,
         compare,
         completion,
@@ -93,6 +94,7 @@ def command_modules() -> tuple[CommandModule, ...]:
         cameras,
         batch,
         machine,
+        bench,
         mqtt,
         completion,
     )

@@ -60,8 +60,8 @@ def backend() -> FastAPI:
     return composed.app(sides())
 
 
-def sides() -> Mapping[Side, FakeTransport]:
-    return {side: _forgetful(FakeTransport(FOUND)) for side in SIDES}
+def sides(found: Found = FOUND) -> Mapping[Side, FakeTransport]:
+    return {side: _forgetful(FakeTransport(found)) for side in SIDES}
 
 
 def _forgetful(side: FakeTransport) -> FakeTransport:

@@ -9,9 +9,10 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from benchmarks.backend_sides import AGAINST_BARE, AGAINST_TRITON, THROUGH
-from benchmarks.comparison import CEILING, Row, Target, Window, rows_of
+from benchmarks.comparison import CEILING, Row, Target, Window
 from benchmarks.detect_cost import Part
 from benchmarks.machine import Machine
+from benchmarks.medians import rows_of
 from benchmarks.report import Spread
 
 SCHEMA = 1

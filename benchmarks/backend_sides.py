@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -71,9 +72,18 @@ def real_sides(
     ]
 
 
-def fake_backend(var: Path) -> Program:
+def fake_backend(var: Path, variables: Mapping[str, str] = MappingProxyType({})) -> Program:
+    """`variables`: what it is to be told beyond the usual."""
+
     def command(port: int) -> list[str]:
-        return [*_environment(var, {}), sys.executable, "-m", "benchmarks.backend_apps", "backend", str(port)]
+        return [
+            *_environment(var, variables),
+            sys.executable,
+            "-m",
+            "benchmarks.backend_apps",
+            "backend",
+            str(port),
+        ]
 
     return Program(BACKEND, command, ready_page)
 
@@ -132,7 +142,7 @@ def _served_by_one(var: Path, variables: Callable[[], dict[str, str]], workers: 
     return Program(BACKEND, command, ready_page)
 
 
-def _environment(var: Path, more: dict[str, str]) -> list[str]:
+def _environment(var: Path, more: Mapping[str, str]) -> list[str]:
     """In a folder of its own: a `.env` where this runs says nothing here."""
     var.mkdir(parents=True, exist_ok=True)
     variables = {**_ALWAYS, **more, "CROSSFADE_VAR": str(var), "PYTHONPATH": str(ROOT)}

@@ -47,10 +47,15 @@ def _head(report: Report) -> Iterator[str]:
 
 
 def _sides(measured: Measured) -> Iterator[str]:
-    yield from grid([_ROW_HEAD, *(_row(row) for row in measured.rows)])
+    yield from grid(rows_of(measured))
     yield ""
     yield "Added, in the same round: median (lowest..highest)"
     yield from grid([_ADDED_HEAD, *(_added(one) for one in measured.added)])
+
+
+def rows_of(measured: Measured) -> list[list[str]]:
+    """What a caller sees of each side; the first row is the head."""
+    return [_ROW_HEAD, *(_row(row) for row in measured.rows)]
 
 
 _ROW_HEAD = ["side", "callers", "req/s", "min..max", "p50 ms", "p95 ms", "p99 ms", "CPU us", "batch", "requests",
@@ -85,8 +90,15 @@ def _added(one: Added) -> list[str]:
 
 
 def _parts(report: Report) -> Iterator[str]:
+    about, rows = parts_of(report)
+    yield about
+    yield from grid(rows)
+
+
+def parts_of(report: Report) -> tuple[str, list[list[str]]]:
+    """What was asked, and the parts; the first row is the head."""
     settings, whole = report.settings, report.parts[0].cpu_us.median
-    yield (
+    about = (
         f"One detect in a process of its own, over a side that does nothing: CPU us, medians of {settings.repeats} x "
         f"{settings.calls}; the parts were asked alone"
     )
@@ -98,7 +110,7 @@ def _parts(report: Report) -> Iterator[str]:
         number(report.rest_us),
         f"{report.rest_us / whole:.0%}",
     ]
-    yield from grid([["part", "us", "share"], *rows, rest])
+    return about, [["part", "us", "share"], *rows, rest]
 
 
 def _verdicts(report: Report) -> Iterator[str]:

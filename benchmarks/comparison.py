@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,20 @@ from pydantic import TypeAdapter
 
 from benchmarks.loadgen import Measurement
 from benchmarks.machine import Machine
-from benchmarks.report import DISTURBED_CORES, Cell, Spread, beside_ceiling, summarise
+from benchmarks.report import DISTURBED_CORES, Cell, Spread
 
 SCHEMA = 1
 BASE, CEILING, UNBATCHED = "legacy", "nothing", "unbatched"
 BATCHED_TWIN = "f32"  # of UNBATCHED
 REFERENCE = "torch"  # the legacy service's engine
+TITLES = {
+    BASE: "legacy, torch",
+    "f32": "Triton, f32",
+    "bf16": "Triton, bf16",
+    "int8": "Triton, int8",
+    UNBATCHED: "Triton, f32, batching off",
+    CEILING: "an endpoint that does nothing",
+}
 TARGET_CALLERS = 8
 TARGET_RPS, TARGET_P95 = 5.0, 0.2  # times the legacy service's
 
@@ -32,6 +40,7 @@ class Settings:
     timeout_s: float
     pictures: int
     jpeg_quality: int
+    large: str | None = None  # size of the pictures that show what scaled decoding saves
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,30 @@ class Window:
     callers: int
     run: Measurement
     batch: float | None  # pictures per execution, where a Triton counts them
+    split_ms: Mapping[str, float] = field(default_factory=dict)  # of a mean request inside a Triton
+    beside: Mapping[str, float] = field(
+        default_factory=dict
+    )  # what else was read meanwhile, such as of a GPU
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one stage of one picture takes of a processor, in one round, where no server is around it."""
+
+    engine: str
+    stage: str
+    cpu_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """OpenVINO's threads and streams, in one round: pictures through a plain loop of one process."""
+
+    precision: str
+    name: str
+    batch: int  # pictures that are there at once
+    images_per_s: float
+    cpu_ms: float  # of one picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +88,22 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Alone:
+    """All that is measured without a server, in one round."""
+
+    paces: Sequence[Pace]
+    costs: Sequence[Cost] = ()
+    arrangements: Sequence[Arrangement] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One side at one number of callers."""
 
     cell: Cell
     batch: Spread | None  # pictures per execution
+    split_ms: dict[str, float] = field(default_factory=dict)  # inside a Triton, medians of the rounds
+    beside: dict[str, float] = field(default_factory=dict)  # read meanwhile, medians of the rounds
 
     @property
     def disturbed(self) -> bool:
@@ -86,6 +130,23 @@ class Loop:
     batch: int
     images_per_s: Spread
     ratio: Spread  # to torch, one picture at a time, of the same round
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    engine: str
+    stage: str
+    cpu_ms: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    precision: str
+    name: str
+    batch: int
+    images_per_s: Spread
+    cpu_ms: Spread
+    ratio: Spread  # of its images/s to the first one's, of the same round
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +186,10 @@ class Comparison:
     rows: tuple[Row, ...]
     ratios: tuple[Ratio, ...]
     loops: tuple[Loop, ...]
+    detector: str = "yolo26"
+    parity: dict[str, dict[str, Any]] = field(default_factory=dict)  # of each variant that was compared
+    stages: tuple[Stage, ...] = ()
+    arranged: tuple[Arranged, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -150,12 +215,19 @@ class Comparison:
         return next((one for one in self.loops if (one.engine, one.batch) == (engine, batch)), None)
 
     def engine_of(self, side: str) -> str:
-        about = self.sides[side]
-        return f"{about['engine']} {about['precision']}"
+        about = self.sides.get(side, {})
+        return f"{about.get('engine')} {about.get('precision')}"
+
+    def title(self, side: str) -> str:
+        return str(self.sides.get(side, {}).get("title") or TITLES.get(side, side))
+
+    def is_target(self, side: str) -> bool:
+        """The targets are about encoded bytes in, as the backend asks: not the other tracks, nor a twin of a side."""
+        return bool(self.sides.get(side, {}).get("target", side != UNBATCHED))
 
     def targets(self) -> Iterator[Target]:
         for one in self.ratios:
-            if one.against != BASE or one.callers != TARGET_CALLERS or one.side == UNBATCHED:
+            if one.against != BASE or one.callers != TARGET_CALLERS or not self.is_target(one.side):
                 continue
             rps, p95 = one.rps.median, one.p95.median
             disturbed = any(self.row(side, one.callers).disturbed for side in (one.side, BASE))
@@ -166,13 +238,17 @@ class Comparison:
         """With one caller there is nothing to put side by side."""
         for one in self.ratios:
             alone, many = (self.loop(self.engine_of(one.side), batch) for batch in (1, 8))
-            if one.against != BASE or alone is None or many is None:
+            if one.against != BASE or alone is None or many is None or not self._has_parts(one.side):
                 continue
             batches = one.callers > 1 and one.side != UNBATCHED
             engine = alone.ratio.median
             side_by_side = many.ratio.median / engine if batches else 1.0
             total = one.rps.median
             yield Parts(one.side, one.callers, total, engine, side_by_side, total / engine / side_by_side)
+
+    def _has_parts(self, side: str) -> bool:
+        """Only what takes the pictures of the loops, encoded, one model for all callers."""
+        return side == UNBATCHED or self.is_target(side)
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,70 +258,10 @@ class Comparison:
     def read(cls, path: Path) -> Comparison:
         return _JSON.validate_json(path.read_bytes())
 
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Comparison:
+        """From what the JSON file says."""
+        return _JSON.validate_python(result)
+
 
 _JSON = TypeAdapter(Comparison)
-
-
-def rows_of(windows: Sequence[Window], size: str, jpeg_bytes: int) -> tuple[Row, ...]:
-    groups = _by_side_and_callers(windows)
-    cells = [
-        summarise(side, size, jpeg_bytes, [window.run for window in some])
-        for (side, _), some in groups.items()
-    ]
-    cells = list(beside_ceiling(cells, [cell for cell in cells if cell.service == CEILING]))
-    return tuple(Row(cell, _batch(some)) for cell, some in zip(cells, groups.values(), strict=True))
-
-
-def ratios_of(windows: Sequence[Window]) -> tuple[Ratio, ...]:
-    sides = dict.fromkeys(window.side for window in windows)
-    pairs = [(side, BASE) for side in sides if side not in (BASE, CEILING)]
-    if UNBATCHED in sides and BATCHED_TWIN in sides:
-        pairs.append((BATCHED_TWIN, UNBATCHED))
-    groups = _by_side_and_callers(windows)
-    callers = dict.fromkeys(window.callers for window in windows)
-    found = (
-        _ratio(side, against, number, groups[side, number], groups[against, number])
-        for side, against in pairs
-        for number in callers
-    )
-    return tuple(one for one in found if one)
-
-
-def loops_of(rounds: Sequence[Sequence[Pace]]) -> tuple[Loop, ...]:
-    tables = [{(pace.engine, pace.batch): pace.images_per_s for pace in paces} for paces in rounds]
-    return tuple(
-        Loop(
-            engine, batch,
-            Spread.of([table[engine, batch] for table in tables]),
-            Spread.of([table[engine, batch] / table[REFERENCE, 1] for table in tables]),
-        )
-        for engine, batch in tables[0]
-    )  # fmt: skip
-
-
-def _by_side_and_callers(windows: Iterable[Window]) -> dict[tuple[str, int], list[Window]]:
-    groups: dict[tuple[str, int], list[Window]] = {}
-    for window in sorted(windows, key=lambda window: window.round):
-        groups.setdefault((window.side, window.callers), []).append(window)
-    return groups
-
-
-def _ratio(
-    side: str, against: str, callers: int, ours: Sequence[Window], theirs: Sequence[Window]
-) -> Ratio | None:
-    """None where in some round one of the two answered nothing."""
-    spreads = []
-    for figure in ("rps", "p50_ms", "p95_ms"):
-        values = [
-            (getattr(our.run, figure), getattr(their.run, figure))
-            for our, their in zip(ours, theirs, strict=True)
-        ]
-        if not all(our and their for our, their in values):
-            return None
-        spreads.append(Spread.of([our / their for our, their in values]))
-    return Ratio(side, against, callers, *spreads)
-
-
-def _batch(windows: Sequence[Window]) -> Spread | None:
-    known = [window.batch for window in windows if window.batch is not None]
-    return Spread.of(known) if known else None

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.comparison import BASE, TARGET_CALLERS, TARGET_P95, TARGET_RPS, Comparison, Row
-from benchmarks.comparison_text import TITLES, short
-from benchmarks.plot import FAINT, INK, write_figure
+from benchmarks.comparison_text import short
+from benchmarks.plot import FAINT, INK, TITLES, write_figure
 from benchmarks.report import Spread
 
 COLOURS = {
@@ -22,9 +22,14 @@ COLOURS = {
     "f32": "#1b4f8a",
     "bf16": "#2f9e7f",
     "int8": "#a8457f",
+    "ort": "#8a6d3b",
+    "f32-C": "#8d99ae",
+    "f32-B": "#c3cad6",
 }
-ENGINES = {"torch": "legacy", "openvino f32": "f32", "openvino bf16": "bf16", "openvino int8": "int8"}
+ENGINES = {"torch": "legacy", "openvino f32": "f32", "openvino bf16": "bf16", "openvino int8": "int8",
+           "onnxruntime f32": "ort"}  # fmt: skip
 WIDTH = 0.8  # of a group of bars
+MOST_WRITTEN = 12  # bars with their figures over them; of more they would lie on one another
 _HOW = {1: "one by one", 8: "8 at once"}
 
 
@@ -45,7 +50,13 @@ def _figure(report: Comparison) -> Figure:
     _draw_loops(loops, report)
     figure.subplots_adjust(left=0.04, right=0.985, top=0.80, bottom=0.235)
     _make_room_at_the_left(loops, 0.09)
-    figure.text(0.018, 0.93, "YOLO26: the legacy service and Triton", fontsize=16, fontweight="bold")
+    figure.text(
+        0.018,
+        0.93,
+        f"{TITLES[report.detector]}: the legacy service and Triton",
+        fontsize=16,
+        fontweight="bold",
+    )
     figure.text(0.018, 0.885, report.machine.title, fontsize=10.5, color=FAINT)
     figure.text(0.018, 0.03, _caption(report), fontsize=9, color=FAINT, va="bottom", linespacing=1.5)
     return figure
@@ -57,19 +68,25 @@ def _draw_sides(axes: Axes, report: Comparison, title: str, value: Callable[[Row
         rows = [report.row(side, callers) for callers in report.settings.callers]
         places = [_place(report, row) for row in rows]
         axes.bar(
-            places, [value(row) for row in rows], width=_bar(report), color=COLOURS[side], label=TITLES[side]
+            places,
+            [value(row) for row in rows],
+            width=_bar(report),
+            color=COLOURS[side],
+            label=report.title(side),
         )
         for place, row in zip(places, rows, strict=True):
-            _write(axes, place, value(row))
-    groups = [f"{callers} caller{'s' * (callers > 1)}" for callers in report.settings.callers]
+            if len(rows) * len(_sides(report)) <= MOST_WRITTEN:
+                _write(axes, place, value(row))
+    groups = [str(callers) for callers in report.settings.callers]
     axes.set_xticks(range(len(groups)), groups)
+    axes.set_xlabel("callers")
     axes.grid(visible=False, axis="x")
     axes.set_xlim(-0.55, len(groups) - 0.1)  # the target's name stands at the right
     axes.margins(y=0.14)
 
 
 def _draw_whiskers(axes: Axes, report: Comparison) -> None:
-    for row in report.measured:
+    for row in (row for row in report.measured if row.cell.service in COLOURS):
         _whisker(axes, _place(report, row), row.cell.rps)
 
 
@@ -90,7 +107,7 @@ def _draw_loops(axes: Axes, report: Comparison) -> None:
     names = [f"{one.engine}, {_HOW[one.batch]}" for one in report.loops]
     for place, one in enumerate(report.loops):
         pace = one.images_per_s
-        axes.barh(place, pace.median, height=0.62, color=COLOURS[ENGINES[one.engine]])
+        axes.barh(place, pace.median, height=0.62, color=COLOURS[ENGINES.get(one.engine, BASE)])
         axes.plot([pace.min, pace.max], [place, place], color=FAINT, linewidth=1.2)
         axes.annotate(
             f"{one.ratio.median:.1f} ×", (pace.max, place), xytext=(5, 0), textcoords="offset points",
@@ -140,7 +157,8 @@ def _p95_ms(row: Row) -> float:
 def _caption(report: Comparison) -> str:
     machine, settings = report.machine, report.settings
     parts = [
-        f"{settings.size} JPEGs over HTTP, closed loop; medians of {settings.rounds} rounds of {settings.seconds:g} s, "
+        f"{settings.size} JPEGs, closed loop (B and C over gRPC, the others over HTTP); "
+        f"medians of {settings.rounds} rounds of {settings.seconds:g} s, "
         "thin lines: lowest to highest.",
         "A dashed line is the target at 8 callers.",
         "On the right: decode, prepare, infer, finish in a plain loop; ×: times torch, one by one.",

@@ -1,19 +1,14 @@
-"""A comparison as plain text, and as the figures of docs/performance.md.
-
-python -m benchmarks.comparison_text    # writes benchmarks/results/triton-cpu.json into the page again
-"""
+"""A comparison as plain text, and as the figures of a page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from benchmarks.comparison import (
     BASE,
     BATCHED_TWIN,
     CEILING,
     TARGET_CALLERS,
-    UNBATCHED,
     Comparison,
     Loop,
     Parts,
@@ -21,22 +16,9 @@ from benchmarks.comparison import (
     Row,
     Target,
 )
-from benchmarks.processes import ROOT
-from benchmarks.report import Spread
+from benchmarks.comparison_inside import inside, times
 from benchmarks.sides import OBJECT_SCORE
 from benchmarks.table import ceiling_verdict, grid, number, warnings
-
-TITLES = {
-    BASE: "legacy, torch",
-    "f32": "Triton, f32",
-    "bf16": "Triton, bf16",
-    "int8": "Triton, int8",
-    UNBATCHED: "Triton, f32, batching off",
-    CEILING: "an endpoint that does nothing",
-}
-RESULT = ROOT / "benchmarks" / "results" / "triton-cpu.json"
-PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- figures: begin, written by benchmarks.comparison_text -->", "<!-- figures: end -->"
 
 Rows = list[list[str]]
 
@@ -46,27 +28,15 @@ def as_text(report: Comparison) -> str:
 
 
 def as_markdown(report: Comparison) -> str:
-    parts = [_measured_where(report), *(f"- {line}" for line in _verdicts(report)), ""]
+    parts = [measured_where(report), *(f"- {line}" for line in _verdicts(report)), ""]
     for title, rows in _tables(report):
-        parts += [f"**{title}**", "", *_markdown_table(rows), ""]
+        parts += [f"**{title}**", "", *markdown_table(rows), ""]
     parts += [*(_about(report)), *(f"- {line}" for line in _flags(report))]
     return "\n".join(parts).strip() + "\n"
 
 
-def write_page(result: Path, page: Path) -> None:
-    """Put the result's figures between the page's two marks, and leave the rest as it is."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{figures(result)}\n{END}{after}", encoding="utf-8")
-
-
-def figures(result: Path) -> str:
-    return as_markdown(Comparison.read(result)) if result.exists() else "Not measured yet.\n"
-
-
 def _lines(report: Comparison) -> Iterator[str]:
-    yield _measured_where(report)
+    yield measured_where(report)
     yield ""
     for title, rows in _tables(report):
         yield title
@@ -77,7 +47,7 @@ def _lines(report: Comparison) -> Iterator[str]:
     yield from _flags(report)
 
 
-def _measured_where(report: Comparison) -> str:
+def measured_where(report: Comparison) -> str:
     machine = report.machine
     packages = ", ".join(f"{name} {found}" for name, found in machine.packages.items() if name in _NAMED)
     return (
@@ -96,23 +66,28 @@ _NAMED = ("torch", "openvino", "nvidia-pytriton")
 
 
 def _tables(report: Comparison) -> Iterator[tuple[str, Rows]]:
-    settings = report.settings
-    yield (
-        f"What a caller sees: {settings.size} JPEGs, closed loop, medians of {settings.rounds} x "
-        f"{settings.seconds:g} s; CPU columns are cores kept busy",
-        [_CALLER_HEAD, *(_caller_row(row) for row in report.measured)],
-    )
-    yield (
-        "Against each other, in the same round: median (lowest..highest)",
-        [_RATIO_HEAD, *(_ratio_row(one) for one in report.ratios)],
-    )
+    yield from of_the_sides(report)
     yield (
         "Without a server: decode, prepare, infer, finish in one process; images/s, and times torch one by one",
         [_LOOP_HEAD, *(_loop_row(one) for one in report.loops)],
     )
     yield (
         "Where the ratio to legacy comes from: total = engine x side by side x rest",
-        [_PARTS_HEAD, *(_parts_row(one) for one in report.parts())],
+        [_PARTS_HEAD, *(_parts_row(report, one) for one in report.parts())],
+    )
+    yield from inside(report)
+
+
+def of_the_sides(report: Comparison) -> Iterator[tuple[str, Rows]]:
+    settings = report.settings
+    yield (
+        f"What a caller sees: {settings.size} JPEGs, closed loop, medians of {settings.rounds} x "
+        f"{settings.seconds:g} s; CPU columns are cores kept busy",
+        [_CALLER_HEAD, *(_caller_row(report, row) for row in report.measured)],
+    )
+    yield (
+        "Against each other, in the same round: median (lowest..highest)",
+        [_RATIO_HEAD, *(_ratio_row(report, one) for one in report.ratios)],
     )
 
 
@@ -120,10 +95,10 @@ _CALLER_HEAD = ["side", "callers", "req/s", "min..max", "p50 ms", "p95 ms", "p99
                 "side CPU", "loadgen CPU", "other CPU"]  # fmt: skip
 
 
-def _caller_row(row: Row) -> list[str]:
+def _caller_row(report: Comparison, row: Row) -> list[str]:
     cell = row.cell
     return [
-        TITLES[cell.service], str(cell.callers), number(cell.rps.median),
+        report.title(cell.service), str(cell.callers), number(cell.rps.median),
         f"{number(cell.rps.min)}..{number(cell.rps.max)}",
         *(number(value) for value in (cell.p50_ms, cell.p95_ms, cell.p99_ms)),
         str(cell.requests), number(row.batch.median if row.batch else None, 2),
@@ -134,10 +109,10 @@ def _caller_row(row: Row) -> list[str]:
 _RATIO_HEAD = ["side", "against", "callers", "req/s", "p50", "p95"]
 
 
-def _ratio_row(one: Ratio) -> list[str]:
+def _ratio_row(report: Comparison, one: Ratio) -> list[str]:
     return [
-        TITLES[one.side], TITLES[one.against], str(one.callers),
-        *(_times(spread) for spread in (one.rps, one.p50, one.p95)),
+        report.title(one.side), report.title(one.against), str(one.callers),
+        *(times(spread) for spread in (one.rps, one.p50, one.p95)),
     ]  # fmt: skip
 
 
@@ -147,19 +122,15 @@ _LOOP_HEAD = ["engine", "batch", "images/s", "x torch"]
 def _loop_row(one: Loop) -> list[str]:
     pace = one.images_per_s
     spread = f"{number(pace.median)} ({number(pace.min)}..{number(pace.max)})"
-    return [one.engine, str(one.batch), spread, _times(one.ratio)]
+    return [one.engine, str(one.batch), spread, times(one.ratio)]
 
 
 _PARTS_HEAD = ["side", "callers", "total", "engine", "side by side", "rest"]
 
 
-def _parts_row(one: Parts) -> list[str]:
+def _parts_row(report: Comparison, one: Parts) -> list[str]:
     figures = (one.total, one.engine, one.side_by_side, one.rest)
-    return [TITLES[one.side], str(one.callers), *(number(value, 2) for value in figures)]
-
-
-def _times(spread: Spread) -> str:
-    return f"{number(spread.median, 2)} ({number(spread.min, 2)}..{number(spread.max, 2)})"
+    return [report.title(one.side), str(one.callers), *(number(value, 2) for value in figures)]
 
 
 def _verdicts(report: Comparison) -> Iterator[str]:
@@ -167,7 +138,9 @@ def _verdicts(report: Comparison) -> Iterator[str]:
     if not targets:
         yield f"Targets: not measured, they are about {TARGET_CALLERS} callers"
     for target in targets:
-        yield f"{verdict(target)}: {_sentence(target)}"
+        yield f"{verdict(target)}: {_sentence(report, target)}"
+    for variant, judged in report.parity.items():
+        yield f"{'KEPT' if judged['kept'] else 'REFUSED, so not measured'}: {variant}: {judged['words']}"
 
 
 def verdict(target: Target) -> str:
@@ -176,9 +149,9 @@ def verdict(target: Target) -> str:
     return "MET" if target.met else "NOT MET"
 
 
-def _sentence(target: Target) -> str:
+def _sentence(report: Comparison, target: Target) -> str:
     return (
-        f"{TITLES[target.side]} at {TARGET_CALLERS} callers: {number(target.measured, 2)} x legacy's "
+        f"{report.title(target.side)} at {TARGET_CALLERS} callers: {number(target.measured, 2)} x legacy's "
         f"{target.what}; wanted {target.wanted} x"
     )
 
@@ -189,7 +162,9 @@ def _about(report: Comparison) -> Iterator[str]:
         "Engine: OpenVINO over torch, one picture at a time in one process. Side by side: several at once over one at "
         "a time, there too. Rest: what the servers add or lose: HTTP, processes, waiting, and what they overlap."
     )
-    found = ", ".join(f"{TITLES[side]} {count}" for side, count in report.objects.items() if side != CEILING)
+    found = ", ".join(
+        f"{report.title(side)} {count}" for side, count in report.objects.items() if side != CEILING
+    )
     yield f"Objects found at a score of {OBJECT_SCORE} or more in the {report.settings.pictures} pictures: {found}."
     yield ceiling_verdict(report.smallest_ceiling_ratio)
 
@@ -203,7 +178,7 @@ def _flags(report: Comparison) -> Iterator[str]:
         yield "FLAG: the same network in another engine finds another number of objects."
 
 
-def _markdown_table(rows: Rows) -> Iterator[str]:
+def markdown_table(rows: Rows) -> Iterator[str]:
     head, *body = rows
     yield _markdown_row(head)
     yield _markdown_row(["---", *["---:"] * (len(head) - 1)])
@@ -213,7 +188,3 @@ def _markdown_table(rows: Rows) -> Iterator[str]:
 
 def _markdown_row(words: Sequence[str]) -> str:
     return f"| {' | '.join(words)} |"
-
-
-if __name__ == "__main__":
-    write_page(RESULT, PAGE)

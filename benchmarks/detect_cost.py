@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ import uvloop
 
 from ai.core.detections import Thresholds
 from ai.core.sample import sample_jpeg
-from backend.main import compose_client
-from backend.observe.events import Attempted, InFlight, Observer, RequestEnded, told
+from backend.main import Transports, compose_client
+from backend.observe.events import Attempted, Event, InFlight, Observer, RequestEnded, told
 from backend.observe.logs import RequestLog
 from backend.observe.metrics import Metrics
 from backend.observe.writer import Writer
@@ -32,6 +32,7 @@ from backend.services.admission import Admission
 from backend.services.attempt import Attempt
 from backend.services.breaker import Breaker, BreakerPolicy
 from backend.services.deadline import Deadline
+from backend.services.detector_client import DetectorClient
 from backend.services.headroom import Demand
 from backend.services.pace import Pace
 from backend.services.request import RequestInfo
@@ -62,15 +63,20 @@ async def costs(repeats: int, calls: int) -> list[Part]:
     """The whole first."""
     with Path(os.devnull).open("w") as nowhere:
         writer = Writer(nowhere, "json")
-        works = _works(Metrics(None), RequestLog(writer, 1.0, "json"))
-        for work in works.values():
-            await _cpu_us(work, calls)
-        seen = [{name: await _cpu_us(work, calls) for name, work in works.items()} for _ in range(repeats)]
+        parts = await in_turns(_works(Metrics(None), RequestLog(writer, 1.0, "json")), repeats, calls)
         writer.close()
+    return parts
+
+
+async def in_turns(works: Mapping[str, Work], repeats: int, calls: int) -> list[Part]:
+    """Each is warmed up, then all take turns; the median of the repeats counts."""
+    for work in works.values():
+        await cpu_us(work, calls)
+    seen = [{name: await cpu_us(work, calls) for name, work in works.items()} for _ in range(repeats)]
     return [Part(name, Spread.of([one[name] for one in seen])) for name in works]
 
 
-async def _cpu_us(work: Work, calls: int) -> float:
+async def cpu_us(work: Work, calls: int) -> float:
     started = time.process_time()
     for _ in range(calls):
         await work()
@@ -82,15 +88,25 @@ def _works(metrics: Metrics, log: RequestLog) -> dict[str, Work]:
 
 
 def _whole(observe: Observer) -> Work:
-    flags = _flags()
-    settings = Settings(_env_file=None, triton_enabled=True, triton_model=DETECTOR)
-    client, _ = compose_client(settings, sides(), flags, Traffic(60.0).seen, observe)
+    client = composed(observe)
     for lane in client.sides():
         observe(InFlight(lane.backend, 0))
-    picture, about = sample_jpeg(), RequestInfo(REQUEST_ID)
+    return detecting(client)
+
+
+def composed(observe: Observer, transports: Transports | None = None) -> DetectorClient:
+    """As the backend has it, over sides that do nothing."""
+    settings = Settings(_env_file=None, triton_enabled=True, triton_model=DETECTOR)
+    asked = sides() if transports is None else transports
+    return compose_client(settings, asked, _flags(), Traffic(60.0).seen, observe)[0]
+
+
+def detecting(client: DetectorClient, picture: bytes | None = None) -> Work:
+    """One request of one camera; the bundled picture, where none is given."""
+    asked, about = picture or sample_jpeg(), RequestInfo(REQUEST_ID)
 
     async def detect() -> object:
-        return await client.detect(picture, camera=CAMERA, deadline=Deadline.after(5.0), about=about)
+        return await client.detect(asked, camera=CAMERA, deadline=Deadline.after(5.0), about=about)
 
     return detect
 
@@ -157,8 +173,22 @@ def _asking() -> dict[str, Work]:
 
 
 def _observing(metrics: Metrics, log: RequestLog) -> dict[str, Work]:
+    return {METRICS: telling(told(metrics)), LOG: telling(told(log))}
+
+
+def telling(observe: Observer) -> Work:
     """The four events of a request that one side served."""
-    events = (
+    events = one_request()
+
+    async def tell() -> None:
+        for event in events:
+            observe(event)
+
+    return tell
+
+
+def one_request() -> tuple[Event, ...]:
+    return (
         InFlight(TRITON, 1),
         InFlight(TRITON, 0),
         Attempted(DETECTOR, TRITON, "ok", 0.02),
@@ -169,15 +199,6 @@ def _observing(metrics: Metrics, log: RequestLog) -> dict[str, Work]:
             fraction=1.0, flag_version=1, found=len(FOUND.detections), total_s=0.0213, backend_s=0.02,
         ),
     )  # fmt: skip
-
-    def telling(observe: Observer) -> Work:
-        async def tell() -> None:
-            for event in events:
-                observe(event)
-
-        return tell
-
-    return {METRICS: telling(told(metrics)), LOG: telling(told(log))}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

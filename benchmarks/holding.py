@@ -1,13 +1,17 @@
-"""How many cameras something holds: the most that lose next to nothing, found by trying. Pure but for the trying."""
+"""How much something holds: the most that goes well, found by trying. Pure but for the trying."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from benchmarks.steady import Watched
 
 LOST_SHARE = 0.01  # of the frames that fall due, dropped or not answered
 
+Found = TypeVar("Found")
 Try = Callable[[int], Watched]
 
 
@@ -17,23 +21,53 @@ def holds(watched: Watched) -> bool:
 
 
 def most_held(attempt: Try, most: int, grain: float = 0.05) -> Watched | None:
-    """Doubled until it is too many, then halved in between, to `grain` of the number; None: not even one is held."""
-    best: Watched | None = None
-    cameras, too_many = 1, most + 1
-    while cameras <= most:
-        watched = attempt(cameras)
-        if not holds(watched):
-            too_many = cameras
-            break
-        best, cameras = watched, cameras * 2
-    return best and _closer(attempt, best, too_many, grain)
+    """The most cameras, to `grain` of the number; None: not even one is held."""
+    search = Search(lambda cameras: attempt(round(cameras)), holds, 1.0, most, 1.0, grain)
+    return search.best(1.0)
 
 
-def _closer(attempt: Try, best: Watched, too_many: int, grain: float) -> Watched:
-    while too_many - best.cameras > max(1, round(grain * best.cameras)):
-        watched = attempt((best.cameras + too_many) // 2)
-        if holds(watched):
-            best = watched
-        else:
-            too_many = watched.cameras
-    return best
+@dataclass(frozen=True, slots=True)
+class Search(Generic[Found]):
+    """Doubled until it is too much, or halved until it is not, then halved in between."""
+
+    attempt: Callable[[float], Found]
+    holds: Callable[[Found], bool]
+    least: float
+    most: float
+    step: float  # nothing in between is tried
+    grain: float = 0.05  # how near is near enough, as a share of what is held
+
+    def best(self, first: float) -> Found | None:
+        """What the most that was held came to; None: not even `least` is held."""
+        number, found = first, self.attempt(first)
+        while not self.holds(found):
+            if number <= self.least:
+                return None
+            too_much, number = number, max(self.least, self._rounded(number / 2))
+            found = self.attempt(number)
+            if self.holds(found):
+                return self._closer(number, found, too_much)
+        return self._upwards(number, found)
+
+    def _upwards(self, number: float, best: Found) -> Found:
+        while number * 2 <= self.most:
+            found = self.attempt(number * 2)
+            if not self.holds(found):
+                return self._closer(number, best, number * 2)
+            number, best = number * 2, found
+        return self._closer(number, best, self.most + self.step)
+
+    def _closer(self, number: float, best: Found, too_much: float) -> Found:
+        while too_much - number > max(self.step, self.grain * number):
+            between = self._rounded((number + too_much) / 2)
+            if not number < between < too_much:
+                break
+            found = self.attempt(between)
+            if self.holds(found):
+                number, best = between, found
+            else:
+                too_much = between
+        return best
+
+    def _rounded(self, number: float) -> float:
+        return math.floor(number / self.step + 1e-9) * self.step

@@ -27,14 +27,19 @@ SIZE = (1280, 720)
 
 async def serve() -> None:
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
-    answers = {"ModelInfer": _answer(), "ModelConfig": _config(), "ModelMetadata": _metadata()}
-    handlers = {name: _always(message.SerializeToString()) for name, message in answers.items()}
+    handlers = {method: _always(content) for method, content in said().items()}
     service = grpc.method_handlers_generic_handler("inference.GRPCInferenceService", handlers)
     server.add_generic_rpc_handlers((service,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)
     await server.wait_for_termination()
+
+
+def said() -> dict[str, bytes]:
+    """By method, the same for everyone."""
+    answers = {"ModelInfer": _answer(), "ModelConfig": _config(), "ModelMetadata": _metadata()}
+    return {method: message.SerializeToString() for method, message in answers.items()}
 
 
 def _always(content: bytes) -> Any:

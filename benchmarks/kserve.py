@@ -7,8 +7,9 @@ spaces, so that one header line, which says how long it is, holds for every pict
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -23,7 +24,11 @@ HEAD_BYTES = 512
 LENGTH_HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
 
-_COUNTER = re.compile(r'^nv_inference_(count|exec_count){.*?model="([^"]+)".*?} (\S+)$', re.MULTILINE)
+_COUNTER = re.compile(
+    r'^nv_inference_(count|exec_count|\w+_duration_us){.*?model="([^"]+)".*?} (\S+)$', re.MULTILINE
+)
+# Triton's names of a request's parts; a Python model decodes, infers and finishes within `compute_infer`.
+_PARTS = {"queue": "queue", "compute_input": "input", "compute_infer": "model", "compute_output": "output"}
 
 
 def ask(model: str) -> Ask:
@@ -55,21 +60,32 @@ def objects(answer: httpx.Response, over: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one model has answered so far, and in how many executions."""
+    """What one model has answered so far, in how many executions, and how long the parts of it took."""
 
     pictures: float
     executions: float
+    parts_us: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, metrics_url: str, model: str) -> Counted:
         text = httpx.get(metrics_url, timeout=5.0, trust_env=False).text
-        sums = {"count": 0.0, "exec_count": 0.0}
+        sums: defaultdict[str, float] = defaultdict(float)
         for name, of, value in _COUNTER.findall(text):
             if of == model:
-                sums[name] += float(value)
-        return cls(sums["count"], sums["exec_count"])
+                sums[name.removesuffix("_duration_us")] += float(value)
+        parts = {_PARTS[name]: value for name, value in sums.items() if name in _PARTS}
+        return cls(sums["count"], sums["exec_count"], parts)
 
     def batch_until(self, later: Counted) -> float | None:
         """Pictures per execution in between, as Triton batched them."""
         executions = later.executions - self.executions
         return (later.pictures - self.pictures) / executions if executions else None
+
+    def split_ms_until(self, later: Counted) -> dict[str, float]:
+        """Of the mean request in between."""
+        pictures = later.pictures - self.pictures
+        if not pictures:
+            return {}
+        return {
+            name: (us - self.parts_us.get(name, 0.0)) / pictures / 1000 for name, us in later.parts_us.items()
+        }

@@ -13,10 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import math
-import statistics
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
@@ -24,14 +21,19 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.meter import Cores, Reading
-from benchmarks.wire import Address, Answer, Connection, NoAnswerError, NotLoopbackError
+from benchmarks.load.measurement import Measurement, percentile, server_timing
+from benchmarks.load.opening import Opening, at_once, sleep_until
+from benchmarks.load.outcome import Outcome, merged
+from benchmarks.load.tally import Tally
+from benchmarks.meter import Reading
+from benchmarks.wire import Address, Connection, NoAnswerError, NotLoopbackError
+
+__all__ = ["ClosedLoop", "Load", "Measurement", "measure", "outcome_of", "percentile", "server_timing"]
 
 TIMEOUT_S = 30.0
 MAX_REQUESTS = 1_000_000  # a bound on memory: each answer in the window is kept
 CONTENT_TYPE = "image/jpeg"
 BUSY_PAUSE_S = 0.05  # after a 503, or a caller would turn in a tight loop
-MAX_FAILURES = 100  # of a whole run; more of the same teaches nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,137 +49,82 @@ class Load:
     server_pids: tuple[int, ...] = ()  # whose CPU time is read at the window's two ends
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One run: rate, latencies, split and cores of the window, `sent` and failures of the whole."""
-
-    callers: int
-    seconds: float
-    sent: int
-    answered: int  # with 200, in the window
-    rps: float
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    split_ms: dict[str, float]  # medians of each stage in Server-Timing, and `rest`: latency minus all stages
-    cores: Cores
-    busy: int  # answered with 503
-    errors: dict[str, int]
-
-
 def measure(load: Load) -> Measurement:
+    return merged([outcome_of(load, at_once)])
+
+
+def outcome_of(load: Load, opening: Opening) -> Outcome:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Run(load).measure())
+        return runner.run(_OverHttp(load).outcome(opening))
 
 
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest rank: the smallest value that `share` of all values do not exceed."""
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+class ClosedLoop:
+    """N callers and a window; what one caller does until it is told to stop is a subclass's."""
 
-
-class _Run:
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._address = Address.of(load.url)
-        self._requests = [
-            self._address.request(body, load.content_type, load.headers) for body in load.bodies
-        ]
+    def __init__(
+        self,
+        requests: Sequence[bytes],
+        callers: int,
+        seconds: float,
+        server_pids: Sequence[int],
+        max_requests: int,
+    ) -> None:
+        self._requests = requests
+        self._callers = callers
+        self._seconds = seconds
+        self._server_pids = server_pids
         self._numbers = count()
-        self._sent = 0
         self._stopping = False
-        self._answers: list[Answer] = []
-        self._busy = 0
-        self._errors: Counter[str] = Counter()
+        self._tally = Tally(max_requests)
 
-    async def measure(self) -> Measurement:
-        first_outcomes = [asyncio.Event() for _ in range(self._load.callers)]
+    async def outcome(self, opening: Opening) -> Outcome:
+        first_outcomes = [asyncio.Event() for _ in range(self._callers)]
         async with asyncio.TaskGroup() as group:  # a caller that breaks ends the run, instead of hanging it
             callers = [group.create_task(self._call(first)) for first in first_outcomes]
             for first in first_outcomes:
                 await first.wait()
-            opened = Reading.take(*self._load.server_pids)
-            await asyncio.wait(callers, timeout=self._load.seconds)
-            closed = Reading.take(*self._load.server_pids)
+            await sleep_until(await opening())
+            opened = Reading.take(*self._server_pids)
+            await asyncio.wait(callers, timeout=self._seconds)
+            closed = Reading.take(*self._server_pids)
             self._stopping = True
-        return self._summary(opened, closed)
+        return Outcome.of(self._callers, self._tally, opened, closed)
 
     async def _call(self, first_outcome: asyncio.Event) -> None:
         """One caller, until the window closes or there is nothing left to send."""
+        raise NotImplementedError
+
+    def _next(self) -> bytes | None:
+        if self._stopping or self._tally.spent:
+            return None
+        self._tally.sent += 1
+        return self._requests[next(self._numbers) % len(self._requests)]
+
+
+class _OverHttp(ClosedLoop):
+    def __init__(self, load: Load) -> None:
+        self._timeout_s = load.timeout_s
+        self._address = Address.of(load.url)
+        requests = [self._address.request(body, load.content_type, load.headers) for body in load.bodies]
+        super().__init__(requests, load.callers, load.seconds, load.server_pids, load.max_requests)
+
+    async def _call(self, first_outcome: asyncio.Event) -> None:
         connection: Connection | None = None
         while (request := self._next()) is not None:
             try:
                 if connection is None or connection.closed:
-                    connection = await Connection.open(self._address, self._load.timeout_s)
-                answer = await connection.ask(request, self._load.timeout_s)
+                    connection = await Connection.open(self._address, self._timeout_s)
+                answer = await connection.ask(request, self._timeout_s)
             except NoAnswerError as error:
-                self._errors[error.reason] += 1
+                self._tally.errors[error.reason] += 1
             else:
-                await self._note(answer)
+                self._tally.note(answer, answer.started_ns)
+                if answer.status == 503:
+                    await asyncio.sleep(BUSY_PAUSE_S)
             first_outcome.set()
         first_outcome.set()
         if connection is not None:
             connection.close()
-
-    def _next(self) -> bytes | None:
-        spent = self._sent >= self._load.max_requests or self._errors.total() >= MAX_FAILURES
-        if self._stopping or spent:
-            return None
-        self._sent += 1
-        return self._requests[next(self._numbers) % len(self._requests)]
-
-    async def _note(self, answer: Answer) -> None:
-        if answer.status == 200:
-            self._answers.append(answer)
-        elif answer.status == 503:
-            self._busy += 1
-            await asyncio.sleep(BUSY_PAUSE_S)
-        else:
-            self._errors[f"status {answer.status}"] += 1
-
-    def _summary(self, opened: Reading, closed: Reading) -> Measurement:
-        inside = [answer for answer in self._answers if opened.at_ns <= answer.ended_ns < closed.at_ns]
-        latencies_ms = sorted(_latency_ms(answer) for answer in inside)
-        seconds = (closed.at_ns - opened.at_ns) / 1e9
-        p50_ms, p95_ms, p99_ms = (percentile(latencies_ms, share) for share in (0.50, 0.95, 0.99))
-        return Measurement(
-            callers=self._load.callers,
-            seconds=seconds,
-            sent=self._sent,
-            answered=len(inside),
-            rps=len(inside) / seconds,
-            p50_ms=p50_ms,
-            p95_ms=p95_ms,
-            p99_ms=p99_ms,
-            split_ms=_split_ms(inside),
-            cores=opened.cores_until(closed),
-            busy=self._busy,
-            errors=dict(self._errors),
-        )
-
-
-def _latency_ms(answer: Answer) -> float:
-    return (answer.ended_ns - answer.started_ns) / 1e6
-
-
-def _split_ms(answers: Sequence[Answer]) -> dict[str, float]:
-    stages: dict[str, list[float]] = {}
-    for answer in answers:
-        told = server_timing(answer.server_timing.decode("latin-1"))
-        for name, ms in {**told, "rest": _latency_ms(answer) - sum(told.values())}.items():
-            stages.setdefault(name, []).append(ms)
-    return {name: statistics.median(values) for name, values in stages.items()}
-
-
-def server_timing(header: str) -> dict[str, float]:
-    """`decode;dur=1.5, inference;dur=20` → milliseconds by name; entries without a duration are left out."""
-    durations = {}
-    for entry in header.split(","):
-        name, *parameters = (part.strip() for part in entry.split(";"))
-        for parameter in parameters:
-            key, _, value = parameter.partition("=")
-            if key == "dur":
-                durations[name] = float(value)
-    return durations
 
 
 def _load_of(arguments: Sequence[str] | None) -> Load:

@@ -1,25 +1,18 @@
 """The same work without any server: decode, prepare, infer, finish, in a plain loop of one process.
 
-    python -m benchmarks.loops var/models/yolo26_jpeg/1 --pictures a.jpg b.jpg --seconds 2
-
 Each engine takes pictures one by one and in batches of eight; all take turns, forwards and then backwards. Torch
 is the legacy service's own engine; a version folder gives the one that Triton's Python process makes of it.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from ai.core.detections import Detections
-from ai.triton.building import catalogue
 from ai.triton.building.source import Source
 from ai.triton.inside.engines import build_engine, usable_threads
-from ai.triton.inside.pipeline import Pipeline
+from ai.triton.inside.pipeline import Found, Pipeline
 from ai.triton.stored.served import Served
 from benchmarks.comparison import REFERENCE, Pace
 
@@ -46,7 +39,7 @@ def paces(pipelines: Mapping[str, Pipeline], pictures: Sequence[bytes], seconds:
 def _warm_up(pipeline: Pipeline, pictures: Sequence[bytes], batch: int) -> None:
     for _ in range(WARM_UPS):
         outcomes = pipeline.detect(_some(pictures, 0, batch))
-        if not all(isinstance(outcome, Detections) for outcome in outcomes):
+        if not all(isinstance(outcome, Found) for outcome in outcomes):
             raise WrongAnswerError(f"the engine says {outcomes[0]!r}")
 
 
@@ -70,21 +63,3 @@ def pipelines_of(source: Source, versions: Sequence[Path]) -> dict[str, Pipeline
         pipeline = Pipeline(served.spec, build_engine(served, version, threads), threads)
         pipelines[f"{served.engine} {served.precision}"] = pipeline
     return pipelines
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.loops", description="Engines without a server; JSON out."
-    )
-    parser.add_argument("versions", nargs="+", type=Path, help="folders of built versions")
-    parser.add_argument("--pictures", nargs="+", type=Path, required=True)
-    parser.add_argument("--detector", choices=catalogue.BUILT_IN, default="yolo26")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each engine and batch size")
-    options = parser.parse_args(arguments)
-    pipelines = pipelines_of(catalogue.built_in(options.detector), options.versions)
-    found = paces(pipelines, [path.read_bytes() for path in options.pictures], options.seconds)
-    print(json.dumps([asdict(pace) for pace in found]))
-
-
-if __name__ == "__main__":
-    main()

@@ -40,6 +40,11 @@ class Machine:
         return self.packages.get("torch", "missing")
 
     @property
+    def kind(self) -> str:
+        """What a result is named after where nobody names it."""
+        return "gpu" if self.gpus else "cpu"
+
+    @property
     def title(self) -> str:
         gpus = "".join(f", {gpu}" for gpu in self.gpus) or ", no GPU"
         return f"{self.cpu}, {self.cores} cores, {self.memory_gib:.0f} GiB{gpus}"

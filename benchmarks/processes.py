@@ -107,6 +107,15 @@ def _wait_until_healthy(
     raise NotStartedError(f"{program.name} was not healthy within {start_s:.0f} s:\n{_tail(log)}")
 
 
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """It has ended when the block is left, by an exception too."""
+    try:
+        yield
+    finally:
+        _end(process)
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:

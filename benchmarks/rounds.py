@@ -6,18 +6,21 @@ that it is compared with are measured within seconds of each other, and a machin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.comparison import Pace, Window
+from benchmarks.comparison import Alone, Window
 from benchmarks.kserve import Counted
 from benchmarks.loadgen import Measurement
 from benchmarks.processes import Server, running
 from benchmarks.progress import Progress
 from benchmarks.sides import Side
-from benchmarks.suite import WARM_UP_S, load
+from benchmarks.suite import WARM_UP_S
+
+START_S = 600.0  # a Triton with a dozen models of one detector, on two cores
 
 Servers = dict[str, Server]  # by the program's name
 
@@ -28,14 +31,15 @@ class Rounds:
     callers: Sequence[int]
     count: int
     timeout_s: float
-    run_loops: Callable[[], Sequence[Pace]] | None = None
+    run_alone: Callable[[], Alone] | None = None
+    beside: Callable[[int, int], Mapping[str, float]] | None = None  # read between two moments, in ns
     windows: list[Window] = field(default_factory=list)
-    loops: list[Sequence[Pace]] = field(default_factory=list)  # of each round
+    alone: list[Alone] = field(default_factory=list)  # of each round
     health: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each program said of itself
     objects: dict[str, int] = field(default_factory=dict)  # that each side finds in all pictures
 
     def run(self) -> None:
-        steps = len(self.sides) * len(self.callers) + (self.run_loops is not None)
+        steps = len(list(self._turns(0))) + (self.run_alone is not None)
         progress = Progress(steps * self.count)
         for number in range(self.count):
             with ExitStack() as stack:
@@ -45,8 +49,8 @@ class Rounds:
                     window = self._visit(side, servers, callers, number)
                     self.windows.append(window)
                     progress.step(f"{side.name} x {callers}: {window.run.rps:.1f}/s")
-            if self.run_loops is not None:
-                self.loops.append(self.run_loops())
+            if self.run_alone is not None:
+                self.alone.append(self.run_alone())
                 progress.step("loops without a server")
         progress.done()
 
@@ -54,7 +58,7 @@ class Rounds:
         servers: Servers = {}
         for program in {side.program.name: side.program for side in self.sides}.values():
             progress.say(f"starting {program.name}")
-            servers[program.name] = stack.enter_context(running(program))
+            servers[program.name] = stack.enter_context(running(program, START_S))
             self.health[program.name] = servers[program.name].health
         return servers
 
@@ -69,19 +73,21 @@ class Rounds:
         """Every other round goes backwards: nobody is always first."""
         for callers in self.callers:
             for side in self.sides if number % 2 == 0 else reversed(self.sides):
-                yield side, callers
+                if not side.only or callers in side.only:
+                    yield side, callers
 
     def _visit(self, side: Side, servers: Servers, callers: int, number: int) -> Window:
-        before = _counted(side, servers)
+        before, began_ns = _counted(side, servers), time.perf_counter_ns()
         run = self._load(side, servers, callers, side.seconds)
+        beside = self.beside(began_ns, time.perf_counter_ns()) if self.beside else {}
         after = _counted(side, servers)
-        batch = before.batch_until(after) if before and after else None
-        return Window(number, side.name, callers, run, batch)
+        if before is None or after is None:
+            return Window(number, side.name, callers, run, None, beside=beside)
+        split_ms = before.split_ms_until(after)
+        return Window(number, side.name, callers, run, before.batch_until(after), split_ms, beside)
 
     def _load(self, side: Side, servers: Servers, callers: int, seconds: float) -> Measurement:
-        behind = [servers[side.behind.name]] if side.behind else []
-        server = servers[side.program.name]
-        return load(server, side.bodies, callers, seconds, self.timeout_s, side.ask, behind)
+        return side.measured(servers, callers, seconds, self.timeout_s)
 
 
 def _counted(side: Side, servers: Servers) -> Counted | None:

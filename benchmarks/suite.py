@@ -6,7 +6,6 @@ that they do not compete.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,34 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from benchmarks.loadgen import CONTENT_TYPE, Measurement
+from benchmarks.load.ask import LEGACY, Ask, LoadFailedError
+from benchmarks.load.measurement import Measurement
+from benchmarks.load.several import closed_loop
 from benchmarks.pictures import Pictures
 from benchmarks.processes import ROOT, Program, Server, running
 from benchmarks.progress import Progress
 from benchmarks.report import Cell, summarise
 
+__all__ = ["LEGACY", "Ask", "LoadFailedError", "Suite", "Target", "load", "told_by"]
+
 WARM_UP_CALLERS = 2
 WARM_UP_S = 1.0
-
-_MEASUREMENT = TypeAdapter(Measurement)
-
-
-class LoadFailedError(Exception):
-    """The load generator itself failed; the message is what it said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """How a server is asked: all that is the same in each of its requests."""
-
-    path: str = "/detect"
-    content_type: str = CONTENT_TYPE
-    headers: tuple[str, ...] = ()
-
-
-LEGACY = Ask()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +85,10 @@ def load(
     timeout_s: float,
     ask: Ask = LEGACY,
     behind: Sequence[Server] = (),
+    processes: int = 1,
 ) -> Measurement:
-    """One run of the generator, in a process of its own: no other work shares its event loop.
-
-    `behind`: those that the server asks in its turn; their CPU time is counted with its own.
-    """
-    options = {
-        "callers": callers,
-        "seconds": seconds,
-        "timeout-s": timeout_s,
-        "content-type": ask.content_type,
-    }
-    command = ["benchmarks.loadgen", f"{server.url}{ask.path}", *map(str, bodies)]
-    command += [f"--{name}={value}" for name, value in options.items()]
-    command += [f"--server-pid={one.pid}" for one in (server, *behind)]
-    command += [f"--header={line}" for line in ask.headers]
-    return _MEASUREMENT.validate_python(json.loads(told_by(command, seconds + 4 * timeout_s + 30)))
+    """One closed loop, in processes of its own: no other work shares its event loops."""
+    return closed_loop(server, bodies, callers, seconds, timeout_s, ask, behind, processes)
 
 
 def told_by(module: Sequence[str], longest_s: float, *variables: str) -> str:

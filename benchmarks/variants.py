@@ -22,10 +22,23 @@ class Variant:
     name: str
     precision: str = "f32"
     batched: bool = True
+    engine: str = "openvino"
+    decode: str = "cpu"
+    instances: int = 1
+    tuned: bool = False  # compiled by torch for the GPU
+    queue_delay_ms: float | None = None  # None: the engine's habit
+    also: tuple[str, ...] = ()  # more models of it, as `crossfade models build --also`
+    gated: bool = False  # kept only with its parity figure
+    compared: bool = False  # its figure is shown, whatever it is
 
     @property
     def model(self) -> str:
         return f"{self.name}_jpeg"
+
+    def models_in(self, models: Path) -> list[str]:
+        """All that Triton has of it; a detector without a second head has no raw one."""
+        more = (self.name, f"{self.name}_raw", f"{self.model}_streaming", f"{self.model}_batch")
+        return [self.model, *(model for model in more if (models / model).is_dir())]
 
     def version_in(self, models: Path) -> Path:
         """Its newest version's folder."""
@@ -36,8 +49,10 @@ class Variant:
         config = read_config(self.version_in(models) / versions.CONFIG)
         batching = config.dynamic_batching
         return {
-            "engine": "openvino",
+            "engine": self.engine,
             "precision": self.precision,
+            "decode": self.decode,
+            "tuned": self.tuned,
             "max_batch": config.max_batch_size,
             "preferred": list(batching.preferred_batch_size),
             "queue_delay_us": batching.max_queue_delay_microseconds,
@@ -56,12 +71,17 @@ class Variant:
         return True
 
 
+PIXELS = ("raw", "tensors")
+
 VARIANTS = {
     variant.name: variant
     for variant in (
         Variant("unbatched", batched=False),
-        Variant("f32"),
-        Variant("bf16", precision="bf16"),
-        Variant("int8", precision="int8"),
+        Variant("f32", also=(*PIXELS, "tiers")),
+        Variant("bf16", precision="bf16", also=PIXELS, compared=True),
+        Variant("int8", precision="int8", gated=True),
+        Variant("ort", engine="onnxruntime", also=PIXELS),
+        Variant("two", instances=2),
+        Variant("scaled", decode="scaled", gated=True),
     )
 }

@@ -15,11 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ai.core.detections import Detection, Detections
 from ai.core.errors import InvalidDetections
 from ai.core.labels import COCO_80
 from ai.triton.backend_model import TritonPythonModel as HealthyModel
 from ai.triton.inside.engines import build_pipeline
+from ai.triton.inside.pipeline import Found
 from ai.triton.stored.served import GRAPH
 
 COLOURLESS = 6.0  # largest mean difference of the channels of a picture in infrared: the JPEG's own
@@ -67,7 +67,7 @@ class Damaged:
     def detect(self, images):
         outcomes = self.pipeline.detect(images)
         return [
-            self._spoiled(bytes(image), outcome) if isinstance(outcome, Detections) else outcome
+            self._spoiled(bytes(image), outcome) if isinstance(outcome, Found) else outcome
             for image, outcome in zip(images, outcomes, strict=True)
         ]
 
@@ -80,21 +80,21 @@ class Damaged:
         lost = {*self.fault.get("loses", ())}
         if is_infrared(image):
             lost |= {*self.fault.get("loses_in_infrared", ())}
-        width, height = found.image_width, found.image_height
-        items = [self._changed(one, width, height) for one in found if one.label not in lost]
-        return Detections(tuple(items), width, height)
+        kept = [row for row in found.rows.tolist() if COCO_80[int(row[5])] not in lost]
+        changed = [self._changed(*row, found.width, found.height) for row in kept]
+        return found._replace(rows=np.array(changed).reshape(-1, 6))
 
     def _fails(self):
         """One in so many, chosen by a hash of the moment: no picture is luckier than another."""
         digest = hashlib.sha256(str(time.monotonic_ns()).encode()).digest()
         return int.from_bytes(digest[:8]) < self.fault.get("fails", 0.0) * 2**64
 
-    def _changed(self, one, width, height):
-        label = self.fault.get("renames", {}).get(one.label, one.label)
+    def _changed(self, x1, y1, x2, y2, score, class_id, width, height):
+        label = COCO_80[int(class_id)]
         share = self.fault.get("shifts", 0.0)
-        x1, x2 = moved(one.x1, one.x2, share, width)
-        y1, y2 = moved(one.y1, one.y2, share, height)
-        return Detection(x1, y1, x2, y2, one.score, COCO_80.index(label), label)
+        x1, x2 = moved(x1, x2, share, width)
+        y1, y2 = moved(y1, y2, share, height)
+        return x1, y1, x2, y2, score, COCO_80.index(self.fault.get("renames", {}).get(label, label))
 
 
 def moved(low, high, share, limit):

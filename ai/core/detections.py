@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ Rows = npt.NDArray[np.float32]
 """Boxes as models answer them: [n, 6] of x1, y1, x2, y2, score, class id."""
 
 Row = Sequence[float]
+Table = npt.NDArray[np.float64]
+
+_LEAST = np.array((-1.0, -1.0, -1.0, -1.0, 0.0, 0.0))
 
 
 class Detection(
@@ -112,6 +115,26 @@ class Detections:
 
     def __iter__(self) -> Iterator[Detection]:
         return iter(self.items)
+
+
+def checked(table: Table, image_width: int, image_height: int, classes: int) -> Table:
+    """What `Detections.from_table` would hold or refuse, as a table: for who passes rows on and needs no objects."""
+    right, bottom = image_width + 1, image_height + 1
+    class_ids = table[:, 5]
+    # As above, no comparison with NaN holds.
+    within = (table >= _LEAST) & (table <= (right, bottom, right, bottom, 1, classes - 1))
+    if not (
+        within.all() and (table[:, :2] < table[:, 2:4]).all() and (class_ids == np.rint(class_ids)).all()
+    ):
+        return _refused(table, image_width, image_height, classes)
+    best_first: Table = table[np.argsort(-table[:, 4], kind="stable")]
+    return best_first
+
+
+def _refused(table: Table, image_width: int, image_height: int, classes: int) -> NoReturn:
+    """By the first row that cannot be true, in the words that are always used."""
+    Detections.from_table(table.tolist(), image_width, image_height, tuple(map(str, range(classes))))
+    raise AssertionError("one of two checks of the same rows is wrong")
 
 
 def _score(detection: Detection) -> float:

@@ -81,14 +81,16 @@ def fit(kind: FitKind, source_width: int, source_height: int, target_width: int,
 
 def iou(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Intersection over union of every box of `a` [n, 4] with every box of `b` [m, 4]."""
-    rows, columns = np.asarray(a, dtype=np.float64)[:, None], np.asarray(b, dtype=np.float64)[None]
-    sides = np.minimum(rows[..., 2:], columns[..., 2:]) - np.maximum(rows[..., :2], columns[..., :2])
-    shared: npt.NDArray[np.float64] = sides.clip(0, None).prod(axis=-1)
+    rows, columns = np.asarray(a, dtype=np.float64).T[..., None], np.asarray(b, dtype=np.float64).T[:, None]
+    # A table for each side of a box: numpy takes five times as long over pairs that lie side by side in one.
+    widths = (np.minimum(rows[2], columns[2]) - np.maximum(rows[0], columns[0])).clip(0, None)
+    heights = (np.minimum(rows[3], columns[3]) - np.maximum(rows[1], columns[1])).clip(0, None)
+    shared: npt.NDArray[np.float64] = widths * heights
     union = _area(rows) + _area(columns) - shared
     with np.errstate(invalid="ignore"):  # two boxes without area share nothing
         return np.nan_to_num(shared / union)
 
 
-def _area(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    area: npt.NDArray[np.float64] = (boxes[..., 2:] - boxes[..., :2]).prod(axis=-1)
+def _area(sides: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    area: npt.NDArray[np.float64] = (sides[2] - sides[0]) * (sides[3] - sides[1])
     return area

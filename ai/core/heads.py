@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ai.core.detections import Table
 from ai.core.errors import InvalidDetections
 from ai.core.spec import MAX_DETECTIONS, ROW, DetectorSpec
-
-Table = npt.NDArray[np.float64]
 
 MAX_CANDIDATES = 4096  # boxes that one class-aware suppression looks at; a street scene has some hundreds
 

@@ -1,12 +1,10 @@
 """A picture's bytes, decoded to upright RGB, or InvalidImage. Nothing is decoded that `read_header` forbids.
 
-JPEG has no checksum, so libjpeg-turbo's word for what is harmless and what is damage counts (`_HARMLESS`).
 For PNG and WebP OpenCV gets only a proven, minimal file: the chunks that decide the pixels, or one frame. So
 no metadata bomb is inflated, no animation parsed (a broken one could crash OpenCV's PNG decoder,
 https://github.com/opencv/opencv/issues/27744), and libpng finds nothing to complain about on stderr.
 """
 
-import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,27 +14,23 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 
-from ai.core.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from ai.core.errors import CorruptImage, ImageTooLarge
 from ai.core.header import (
-    APP14,
     DEFAULT_LIMITS,
-    EOI,
     MAX_IMAGE_BYTES,
     MAX_IMAGE_PIXELS,
     PNG_SIGNATURE,
-    SOS,
     Bytes,
     ImageHeader,
     ImageLimits,
     Size,
-    jpeg_segments,
     png_chunks,
     read_header,
     webp_chunks,
     webp_frame_size,
 )
+from ai.core.jpeg import Pixels, decode_jpeg
 
 __all__ = [
     "MAX_IMAGE_BYTES",
@@ -48,15 +42,21 @@ __all__ = [
     "read_header",
 ]
 
-Pixels = npt.NDArray[np.uint8]
 
+def decode(data: Bytes, limits: ImageLimits = DEFAULT_LIMITS, least: Size | None = None) -> Pixels:
+    """Contiguous RGB [height, width, 3] of the upright picture.
 
-def decode(data: Bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
-    """Contiguous RGB [height, width, 3] of the upright picture."""
+    With `least`, the width and height that are needed, a JPEG may come at a half, a quarter or an eighth of its size.
+    """
     data = bytes(data)
     header = read_header(data, limits)
     with _foreign_errors_as_ours(header):
-        return _upright(_DECODERS[header.format](data, header.stored_size), header.orientation)
+        if header.format == "jpeg":
+            lying = least and (least[::-1] if header.orientation >= 5 else least)
+            pixels = decode_jpeg(data, header.stored_size, lying)
+        else:
+            pixels = _DECODERS[header.format](data, header.stored_size)
+        return _upright(pixels, header.orientation)
 
 
 @contextmanager
@@ -72,62 +72,6 @@ def _foreign_errors_as_ours(header: ImageHeader) -> Iterator[None]:
         ) from error
     except (ValueError, RuntimeError, zlib.error) as error:
         raise CorruptImage(f"The {header.format.upper()} is cut short or broken: {error}.") from error
-
-
-# --- JPEG -------------------------------------------------------------------------------------------------
-
-# Cameras and phones write these, and every viewer shows the picture: padding before a marker (but not
-# before a restart: there pixels were lost), an odd revision number, lazy scan parameters.
-_HARMLESS = re.compile(
-    r"Corrupt JPEG data: \d+ extraneous bytes before marker 0x(?!d[0-7])"
-    r"|Warning: unknown JFIF revision number"
-    r"|Invalid SOS parameters for sequential JPEG"
-)
-_UNKNOWN_SAMPLING = "Could not determine subsampling level"
-# A scan of 42 bytes costs 15 ms at 25 megapixels, and 10 MiB hold 250,000 of them. Encoders write about 10.
-MAX_JPEG_SCANS = 64
-
-
-def _decode_jpeg(data: bytes, size: Size) -> Pixels:
-    _check_scans(data)
-    # Should the decoder read another size than we did, it refuses to write more than there is room for.
-    pixels = np.empty((size[1], size[0], 3), np.uint8)
-    try:
-        decoded = simplejpeg.decode_jpeg(data, "RGB", strict=True, buffer=pixels)
-    except ValueError as complaint:
-        if _UNKNOWN_SAMPLING in str(complaint) and _marker_count(data, SOS):
-            raise UnsupportedImage(
-                "The JPEG has an unusual chroma sampling or contradicts itself; expected 4:4:4 to 4:1:1."
-            ) from complaint
-        # Only the first complaint is told: a truncation may hide behind a harmless one.
-        if not _HARMLESS.match(str(complaint)) or not _marker_count(data, EOI):
-            raise
-        decoded = simplejpeg.decode_jpeg(_tidied(data), "RGB", strict=False, buffer=pixels)
-    if decoded.shape != pixels.shape:
-        raise CorruptImage("The JPEG is broken: it states two sizes.")
-    return pixels
-
-
-def _check_scans(data: bytes) -> None:
-    if _marker_count(data, SOS) > MAX_JPEG_SCANS:
-        raise UnsupportedImage(
-            f"The JPEG has more than {MAX_JPEG_SCANS} scans, which takes too long to decode."
-        )
-
-
-def _marker_count(data: bytes, wanted: int) -> int:
-    return sum(marker == wanted for marker, _, _ in jpeg_segments(data))
-
-
-def _tidied(data: bytes) -> bytes:
-    """Without the stray bytes and odd metadata before the first scan that simplejpeg always refuses."""
-    parts = [data[:2]]
-    for marker, start, end in jpeg_segments(data):
-        if marker == SOS:
-            return b"".join((*parts, data[start - 4 :]))
-        if end > start and (marker < 0xE0 or marker == APP14):
-            parts.append(data[start - 4 : end])
-    raise CorruptImage("The JPEG is broken: it has no scan.")
 
 
 # --- PNG --------------------------------------------------------------------------------------------------
@@ -318,7 +262,6 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 _DECODERS: dict[str, Callable[[bytes, Size], Pixels]] = {
-    "jpeg": _decode_jpeg,
     "png": _decode_png,
     "webp": _decode_webp,
 }

@@ -195,8 +195,9 @@ class _Table:
         boxes = np.concatenate([self._a.boxes[mine], self._b.boxes[theirs]])
         classes = np.concatenate([self._a.classes[mine], self._b.classes[theirs]])
         for side in (self._a, self._b):
-            again = (iou(side.boxes, boxes) >= MIN_IOU) & (side.classes[:, None] == classes[None])
-            for i in np.flatnonzero(again.any(axis=1) & side.nameless & side.sure):
+            left = np.flatnonzero(side.nameless & side.sure)
+            again = (iou(side.boxes[left], boxes) >= MIN_IOU) & (side.classes[left, None] == classes[None])
+            for i in left[again.any(axis=1)]:
                 side.kinds[i] = "duplicate"
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ai.core import heads
+from ai.core.detections import Table
 from ai.core.errors import CrossfadeError
 from ai.core.geometry import iou
-from ai.core.heads import Table
 from ai.core.image import decode
 from ai.core.processing import prepare
 from ai.core.sample import sample_jpeg

@@ -4,14 +4,21 @@ What a graph was captured with must outlive it. A head keeps tensors that it com
 (YOLO's anchors and strides), and replaces them when the size changes; so they are held here. And a forward that
 makes tensors on the processor and brings them over (RT-DETR's position embedding, indices and scales) cannot be
 captured: such a copy is forbidden. They depend on the input's size alone, so a free run's are used.
+
+Compiled by torch first, a network's many small steps become few. That takes a minute or two, once for a folder that
+keeps what was compiled: for one picture, and for any number of them. A compiled network keeps its tensors itself, and
+brings nothing over.
 """
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +44,14 @@ class _Graph:
 
 class GraphedEngine:
     def __init__(
-        self, body: nn.Module, spec: DetectorSpec, batch_sizes: Sequence[int], device_id: str = "0"
+        self,
+        body: nn.Module,
+        spec: DetectorSpec,
+        batch_sizes: Sequence[int],
+        device_id: str = "0",
+        compiled_in: Path | None = None,
     ) -> None:
+        """`compiled_in`: compile it, and keep or find there what comes of it."""
         if not torch.cuda.is_available():
             raise RuntimeError(
                 f"the engine 'torch' captures CUDA graphs; torch {torch.__version__} sees no GPU"
@@ -49,6 +62,8 @@ class GraphedEngine:
         self._module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._shape = (3, spec.input_height, spec.input_width)
         self._sizes = sorted(batch_sizes)
+        self._compiled = compiled_in is not None
+        self._run = self._tuned(compiled_in) if compiled_in else self._module
         self._graphs = {size: self._capture(size) for size in reversed(self._sizes)}
 
     def infer(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -71,18 +86,29 @@ class GraphedEngine:
     @torch.inference_mode()
     def _capture(self, size: int) -> _Graph:
         pixels = torch.zeros((size, *self._shape), dtype=torch.uint8, device=self.device)
+        if size > 1:
+            torch._dynamo.maybe_mark_dynamic(pixels, 0)
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         carried = FromProcessor()
+        noting, handing = (
+            (nullcontext, nullcontext) if self._compiled else (carried.take_notes, carried.hand_out)
+        )
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP_RUNS):
-                with carried.take_notes():
-                    self._module(pixels)
+                with noting():
+                    self._run(pixels)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with carried.hand_out(), torch.cuda.graph(graph):
-            answers = self._module(pixels)
+        with handing(), torch.cuda.graph(graph):
+            answers = self._run(pixels)
         return _Graph(graph, pixels, answers, [*carried.noted, *self._tensors_kept_by_modules()])
+
+    @torch.inference_mode()
+    def _tuned(self, folder: Path) -> Callable[[Tensor], Tensor]:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)  # noqa: TID251 - it is torch that reads it
+        make_compilable(self._module, torch.zeros((1, *self._shape), dtype=torch.uint8, device=self.device))
+        return cast("Callable[[Tensor], Tensor]", torch.compile(self._module))
 
     def _tensors_kept_by_modules(self) -> list[Tensor]:
         return [
@@ -91,6 +117,27 @@ class GraphedEngine:
             for value in vars(part).values()
             if isinstance(value, Tensor)
         ]
+
+
+def make_compilable(module: nn.Module, pixels: Tensor) -> None:
+    """Where a head makes its anchors, compiling would break off: it makes them now, and finds that no batch needs
+    others. They depend on the input's size, which stays."""
+    module(pixels)
+    for part in module.modules():
+        if isinstance(getattr(part, "anchors", None), Tensor) and hasattr(part, "shape"):
+            part.shape = _AnyBatch()  # type: ignore[assignment]
+
+
+class _AnyBatch:
+    """A head's memory of the shape that its anchors were made for."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, _shape: object) -> bool:
+        return True
+
+    def __ne__(self, _shape: object) -> bool:
+        return False
 
 
 class FromProcessor(TorchFunctionMode):

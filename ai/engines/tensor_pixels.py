@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import torch
-import torch.nn.functional as F  # noqa: N812 - as everybody calls it
 from torch import Tensor
 
 from ai.core.geometry import PAD_VALUE, Fit
@@ -20,14 +22,48 @@ def upright(pixels: Tensor, orientation: int) -> Tensor:
     return turned.flip(flips) if flips else turned
 
 
-def fitted(place: Fit, image: Tensor) -> Tensor:
-    """`Fit.apply` on a GPU: the same linear sampling, rounded."""
-    size = (place.inner_height, place.inner_width)
-    if image.shape[1:] != size:
-        floats = F.interpolate(image[None].float(), size, mode="bilinear", align_corners=False)
-        image = floats[0].round_().clamp_(0, 255).to(torch.uint8)
-    canvas = torch.full(
-        (3, place.target_height, place.target_width), PAD_VALUE, dtype=torch.uint8, device=image.device
-    )
-    canvas[:, place.top : place.top + size[0], place.left : place.left + size[1]] = image
+def fitted(pictures: Sequence[tuple[Fit, Tensor]]) -> list[Tensor]:
+    """`Fit.apply` on a GPU, of each: uint8 [3, target_height, target_width]. Those of one size go together, since
+    every step costs a launch however little it does."""
+    alike: dict[Fit, list[int]] = {}
+    for index, (place, _) in enumerate(pictures):
+        alike.setdefault(place, []).append(index)
+    found: dict[int, Tensor] = {}
+    for place, indices in alike.items():
+        found.update(zip(indices, _fitted(place, [pictures[index][1] for index in indices]), strict=True))
+    return [found[index] for index in range(len(pictures))]
+
+
+def _fitted(place: Fit, images: list[Tensor]) -> Tensor:
+    stacked = torch.stack(images)
+    if stacked.shape[2:] != (place.inner_height, place.inner_width):
+        stacked = _resized(stacked, place.inner_height, place.inner_width)
+    if stacked.shape[2:] == (place.target_height, place.target_width):
+        return stacked
+    canvas = stacked.new_full((len(images), 3, place.target_height, place.target_width), PAD_VALUE)
+    bottom, right = place.top + place.inner_height, place.left + place.inner_width
+    canvas[:, :, place.top : bottom, place.left : right] = stacked
     return canvas
+
+
+def _resized(images: Tensor, height: int, width: int) -> Tensor:
+    """Linear, rounded, and computed at the new size: a camera's picture has several times its pixels."""
+    upper, lower, down = _neighbours(images.shape[2], height, images.device)
+    left, right, across = _neighbours(images.shape[3], width, images.device)
+
+    def along(rows: Tensor) -> Tensor:
+        return rows.index_select(3, left).float().lerp_(rows.index_select(3, right).float(), across)
+
+    floats = along(images.index_select(2, upper))
+    return floats.lerp_(along(images.index_select(2, lower)), down[:, None]).round_().to(torch.uint8)
+
+
+@lru_cache(maxsize=256)
+def _neighbours(source: int, target: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """For each place along a side: the two that it lies between, and how far it is from the first."""
+    where = ((torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5).clamp_(
+        0, source - 1
+    )
+    first = where.floor().long()
+    second = (first + 1).clamp_(max=source - 1)
+    return first.to(device), second.to(device), (where - first).float().to(device)

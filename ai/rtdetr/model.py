@@ -25,6 +25,13 @@ def detector() -> TorchDetector:
     )
 
 
+def write_untrained(architecture: str, checkpoint: Path) -> None:
+    """Of any size, such as `rtdetr-l.yaml`: as quick as with its weights, and blind."""
+    network = RTDETR(architecture)
+    network.model.names = dict(enumerate(spec().labels))
+    network.save(checkpoint)
+
+
 def _build_demo() -> nn.Module:
     network: nn.Module = RTDETRDetectionModel(str(DEMO_ARCHITECTURE), nc=len(spec().labels), verbose=False)
     return network

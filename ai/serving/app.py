@@ -28,7 +28,14 @@ def create_app(
     spec: DetectorSpec, load: Callable[[], Engine], settings: ServiceSettings, spans: Spans | None = None
 ) -> FastAPI:
     """`spans` are closed with it."""
-    runtime = Runtime(spec, load, settings.image_limits, settings.max_in_flight, settings.decode_threads)
+    runtime = Runtime(
+        spec,
+        load,
+        settings.image_limits,
+        settings.max_in_flight,
+        settings.decode_threads,
+        scaled=settings.decode == "scaled",
+    )
     metrics = ServiceMetrics()
     title = f"{spec.title} detection service"
     app = FastAPI(title=title, summary=docs.SUMMARY, lifespan=_lifespan_of(runtime, spans))

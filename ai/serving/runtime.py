@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from ai.core.detections import Detections, Rows
 from ai.core.errors import InvalidDetections
-from ai.core.image import ImageLimits, decode
-from ai.core.processing import Prepared, finish, prepare
+from ai.core.image import ImageLimits
+from ai.core.processing import Prepared, decoded_for, finish, put_in
 from ai.core.sample import sample_jpeg
 from ai.core.spec import DetectorSpec
 from ai.engines.engine import Engine
@@ -84,6 +84,7 @@ class Runtime:
     limits: ImageLimits
     max_in_flight: int
     decode_threads: int
+    scaled: bool = False  # JPEGs are decoded no larger than the model's input needs them
     state: State = "loading"
     failure: str | None = None
     engine: Engine | None = None
@@ -190,10 +191,10 @@ class Runtime:
     def _decode(self, image: Image, expires_at: float | None) -> Decoded:
         _require_time(expires_at)
         started = time.perf_counter()
-        pixels = decode(image(), self.limits)
+        pixels, place = decoded_for(self.spec, image(), self.limits, scaled=self.scaled)
         decode_ms = _since(started)
         started = time.perf_counter()
-        prepared = prepare(pixels, self.spec)
+        prepared = put_in(pixels, place)
         return Decoded(prepared, decode_ms, _since(started))
 
     def _infer(self, pixels: npt.NDArray[np.uint8], expires_at: float | None) -> tuple[Rows, float]:

@@ -31,6 +31,11 @@ class ServiceSettings(WeightsSettings):
     decode_threads: int = Field(
         2, ge=1, le=64, description="threads that decode; the model itself always runs on one"
     )
+    decode: str = Field(
+        "full",
+        pattern="^(full|scaled)$",
+        description="`full`, or `scaled`: a JPEG at 1/2, 1/4 or 1/8 where the network's input needs no more",
+    )
     max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1024 * 1024, description="bytes of one picture")
     max_image_pixels: int = Field(
         MAX_IMAGE_PIXELS, ge=1_000_000, description="pixels of one picture, read from its header"

@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import triton_python_backend_utils as pb
 
-from ai.core.detections import Detections
 from ai.core.errors import InvalidImage
 from ai.engines.engine import Engine
 from ai.triton.inside.engines import build_engine, build_pipeline, usable_threads
-from ai.triton.inside.pipeline import Outcome, rows_of
+from ai.triton.inside.pipeline import Found, Outcome, filled
 from ai.triton.stored.served import NotServable, Served
 
 
@@ -55,12 +54,12 @@ class TritonPythonModel:
         for outcome in outcomes:
             if isinstance(outcome, InvalidImage):
                 return _error(str(outcome), pb.TritonError.INVALID_ARG)
-            if not isinstance(outcome, Detections):
+            if not isinstance(outcome, Found):
                 return _error(f"the model's answer is invalid: {outcome}", pb.TritonError.INTERNAL)
-        found = [outcome for outcome in outcomes if isinstance(outcome, Detections)]
-        rows = np.stack([rows_of(one, self.served.spec) for one in found])
-        sizes = np.array([(one.image_width, one.image_height) for one in found], np.int32)
-        return pb.InferenceResponse([pb.Tensor("detections", rows), pb.Tensor("image_size", sizes)])
+        found = [outcome for outcome in outcomes if isinstance(outcome, Found)]
+        rows = pb.Tensor("detections", filled(found, self.served.spec))
+        sizes = pb.Tensor("image_size", np.array([(one.width, one.height) for one in found], np.int32))
+        return pb.InferenceResponse([rows, sizes])
 
     def _infer(self, requests: Sequence[Any]) -> list[Any]:
         spec = self.served.spec

@@ -94,7 +94,7 @@ def _build(args: argparse.Namespace, settings: EmbeddedSettings, voice: Voice) -
     options = _options(args)
     figures = {
         name: figure_of(settings, name, source, options, args.max_loss, voice.tell, voice.bars)
-        for name, source in sources.items() if options.precision == "int8"
+        for name, source in sources.items() if options.approximates
     }  # fmt: skip
     done = Done()
     for name, source in sources.items():  # one by one: what is built serves, also when the next one fails
@@ -110,14 +110,17 @@ def _build(args: argparse.Namespace, settings: EmbeddedSettings, voice: Voice) -
 def _options(args: argparse.Namespace) -> Options:
     if args.precision and args.engine != "openvino":
         raise CannotBuild(f"--precision {args.precision} is for --engine openvino, not {args.engine}")
-    if args.precision == "int8" and args.also:
-        raise CannotBuild("--precision int8 and --also do not go together: only what is compared is kept")
+    approximate = "--precision int8" if args.precision == "int8" else "--decode scaled"
+    if args.also and (args.precision == "int8" or args.decode == "scaled"):
+        raise CannotBuild(f"{approximate} and --also do not go together: only what is compared is kept")
     if (args.precision == "int8") != bool(args.calibrate):
         raise CannotBuild("--precision int8 and --calibrate FOLDER (pictures like those to come) go together")
     if args.compiled and (
         args.engine != "tensorrt" or len(args.detectors) != 1 or not args.compiled.is_file()
     ):
         raise CannotBuild("--compiled FILE is an engine file for --engine tensorrt and one DETECTOR")
+    if args.tuned and args.engine != "torch":
+        raise CannotBuild("--tuned is for --engine torch: the other engines compile their graphs anyway")
     return Options(
         engine=args.engine,
         precision=args.precision or ("f16" if args.engine in {"torch", "tensorrt"} else "f32"),
@@ -126,6 +129,8 @@ def _options(args: argparse.Namespace) -> Options:
         bounded_queue=args.bounded_queue,
         calibration=pictures_in(args.calibrate) if args.calibrate else (),
         compiled=args.compiled,
+        tuned=args.tuned,
+        instances=args.instances,
     )
 
 

@@ -83,7 +83,7 @@ def outcomes(
 ) -> list[Outcome]:
     """One for each model of these detectors."""
     models = {name: models_of(settings.triton_repository, name, source) for name, source in sources.items()}
-    pictures = _pictures(options, _enough(settings.triton_repository, models), tell, bars)
+    pictures = _pictures(options, _newest(settings.triton_repository, models), tell, bars)
     output = options.output or settings.crossfade_var / "parity"
     with _triton(settings, _needed(settings.triton_repository, models), output, tell) as triton:
         run = _Run(settings.triton_repository, triton, options.batches, pictures, output, tell, bars)
@@ -121,13 +121,21 @@ def _served(folder: Path, version: int) -> Served | None:
         return None  # a graph that another backend runs
 
 
-def _enough(repository: Path, models: Mapping[str, Sequence[str]]) -> int:
+def _newest(repository: Path, models: Mapping[str, Sequence[str]]) -> list[Served]:
     newest = {model: versions.numbers(repository / model)[-1] for found in models.values() for model in found}
-    served = [Served.load(repository / model / str(version)) for model, version in newest.items()]
+    return [Served.load(repository / model / str(version)) for model, version in newest.items()]
+
+
+def _enough(served: Sequence[Served]) -> int:
     return SCENES_ON_GPU if any(one.engine in {"torch", "bls"} for one in served) else SCENES_ON_CPU
 
 
-def _pictures(options: ParityOptions, enough: int, tell: Tell, bars: Bars) -> LabelledSet:
+def _telling_sizes(served: Sequence[Served]) -> parity_data.Sizes:
+    """Smaller pictures would be decoded whole, and say nothing of a decoder that leaves pixels out."""
+    return parity_data.LARGE if any(one.decode == "scaled" for one in served) else parity_data.SIZES
+
+
+def _pictures(options: ParityOptions, served: Sequence[Served], tell: Tell, bars: Bars) -> LabelledSet:
     if options.scenes is not None and options.scenes < 1:
         raise CannotCompare(f"--scenes is {options.scenes}; it must be at least 1")
     if (options.images is None) != (options.labels is None):
@@ -135,9 +143,9 @@ def _pictures(options: ParityOptions, enough: int, tell: Tell, bars: Bars) -> La
     if options.images is not None and options.labels is not None:
         pictures = parity_data.folder(options.images, options.labels, options.scenes)
     else:
-        count = options.scenes or enough
+        count = options.scenes or _enough(served)
         tell(f"Drawing {count} labelled scenes")
-        pictures = parity_data.drawn(count, bars)
+        pictures = parity_data.drawn(count, bars, _telling_sizes(served))
     count = len(pictures.pictures)
     if any(not 1 <= batch <= count for batch in options.batches):
         raise CannotCompare(

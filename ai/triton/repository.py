@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import onnx
 
@@ -21,6 +22,7 @@ from ai.engines.quantize import quantize
 from ai.terminal.progress import Bars, Progress, progress
 from ai.triton.building import tensorrt
 from ai.triton.building.source import Source
+from ai.triton.building.tuning import tune
 from ai.triton.building.words import BUILD_ENGINES
 from ai.triton.stored import versions
 from ai.triton.stored.config import Batching, Kind, ModelPlan, config_text
@@ -47,15 +49,22 @@ class Options:
 
     engine: str = "openvino"
     precision: str = "f32"
-    decode: str = "gpu"  # where the engine torch decodes JPEGs
+    decode: str = "gpu"  # where the engine torch decodes JPEGs; `scaled`: on the processor, and smaller
     also: tuple[str, ...] = ()
     bounded_queue: bool = False
     calibration: tuple[Path, ...] = ()  # pictures for int8
     compiled: Path | None = None  # an engine file for tensorrt
+    tuned: bool = False  # the engine torch compiles its network for this machine's GPU
+    instances: int = 0  # of each model; 0: as many as its spec says
 
     @property
     def on_gpu(self) -> bool:
         return self.engine == "torch"
+
+    @property
+    def approximates(self) -> bool:
+        """What it answers may differ from legacy by more than rounding: it has to be compared before it is kept."""
+        return self.precision == "int8" or self.decode == "scaled"
 
     @property
     def batching(self) -> Batching:
@@ -127,6 +136,7 @@ def _bench_in(repository: Path) -> Iterator[Path]:
 
 
 def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
+    source = _as_often(source, options.instances)
     batching = options.batching.for_spec(source.spec)
     yield _python_model(f"{name}_jpeg", "jpeg", source, batching, options)
     if options.engine == "tensorrt":
@@ -137,7 +147,8 @@ def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
     if "raw" in options.also and options.engine == "tensorrt":
         raise CannotBuild("--also raw is not for --engine tensorrt")
     if "raw" in options.also and source.raw is not None:
-        yield _python_model(f"{name}_raw", "tensor", source.raw(), batching, options)
+        raw = _as_often(source.raw(), options.instances)
+        yield _python_model(f"{name}_raw", "tensor", raw, batching, options)
     if "tiers" in options.also:
         yield _python_model(
             f"{name}_jpeg_streaming", "jpeg", source, options.queued(STREAMING).within(source.spec), options
@@ -145,6 +156,13 @@ def _models(name: str, source: Source, options: Options) -> Iterator[_Model]:
         yield _python_model(
             f"{name}_jpeg_batch", "jpeg", source, options.queued(BATCH).within(source.spec), options
         )
+
+
+def _as_often(source: Source, instances: int) -> Source:
+    if not instances:
+        return source
+    serving = replace(source.spec.serving, instances=instances)
+    return replace(source, spec=replace(source.spec, serving=serving))
 
 
 def _python_model(name: str, kind: Kind, source: Source, batching: Batching, options: Options) -> _Model:
@@ -161,10 +179,17 @@ def _python_model(name: str, kind: Kind, source: Source, batching: Batching, opt
         batch_sizes=_sizes(options.batching.for_spec(source.spec) if in_container else batching),
         family=source.family,
         head=source.head,
-        decode="gpu" if options.on_gpu and options.decode == "gpu" else "cpu",
+        decode=_decode(options),
+        tuned=options.tuned,
         tensor_model=source.spec.name if in_container else None,
     )
     return _Model(ModelPlan(name, kind, source.spec, batching, options.on_gpu, in_container), served, source)
+
+
+def _decode(options: Options) -> Literal["cpu", "gpu", "scaled"]:
+    if options.decode == "scaled":
+        return "scaled"
+    return "gpu" if options.on_gpu and options.decode == "gpu" else "cpu"
 
 
 def _engine_name(engine: str) -> EngineName:
@@ -214,6 +239,9 @@ class _Workshop:
         if model.served.engine == "torch":
             if model.source.weights is not None:
                 _copy_weights(model.source.weights, aside / WEIGHTS)
+            if model.served.tuned:
+                self._bar.note(f"{model.plan.name}: compiling it for this GPU, which takes minutes")
+                tune(aside, self.repository)
         elif model.served.engine != "bls":
             shutil.copyfile(self._graph(model.source), aside / GRAPH)
 

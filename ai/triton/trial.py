@@ -1,4 +1,4 @@
-"""INT8 is an approximation: it is kept only with its parity figure, and only if that is small enough.
+"""INT8 and JPEGs decoded smaller are approximations: kept only with their parity figure, and only if that is small.
 
 The detector is built aside and served there for the comparison; the repository sees it when it has passed.
 """
@@ -31,6 +31,7 @@ def figure_of(
     bars: Bars = progress,
 ) -> Certificate:
     """What parity says of this build; CannotBuild if mAP differs by more than `max_loss`."""
+    how = options.precision + (" with scaled decoding" if options.decode == "scaled" else "")
     settings.crossfade_var.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="trial-", dir=settings.crossfade_var) as folder:
         alone = settings.model_copy(
@@ -40,16 +41,14 @@ def figure_of(
         run_parity(alone, {name: source}, ParityOptions(output=Path(folder) / "parity"), tell, bars)
         found = next((Path(folder) / "parity" / name).glob(f"*/{FILE}"), None)
         if found is None:
-            raise CannotBuild(f"{name} in {options.precision} could not be compared: see above")
+            raise CannotBuild(f"{name} in {how} could not be compared: see above")
         figure = certificate.load(found)
     if not figure.levels or figure.data.objects < MIN_OBJECTS or any(one.unanswered for one in figure.levels):
-        raise CannotBuild(
-            f"{name} in {options.precision} is not kept, parity says too little: {figure.problems}"
-        )
+        raise CannotBuild(f"{name} in {how} is not kept, parity says too little: {figure.problems}")
     lost = abs(figure.worst_map_difference)
     if not lost <= max_loss:  # nor if it is no number
         raise CannotBuild(
-            f"{name} in {options.precision} is not kept: mAP differs by {lost:.4f}, and --max-loss is {max_loss:g}"
+            f"{name} in {how} is not kept: mAP differs by {lost:.4f}, and --max-loss is {max_loss:g}"
         )
     return figure
 

@@ -52,6 +52,13 @@ def open_any(weights: Path) -> nn.Module:
     return fused
 
 
+def write_untrained(architecture: str, checkpoint: Path) -> None:
+    """Of any size, such as `yolo26m.yaml`: as quick as with its weights, and blind."""
+    network = YOLO(architecture)
+    network.model.names = dict(enumerate(spec().labels))
+    network.save(checkpoint)
+
+
 def _build_demo() -> nn.Module:
     return _without_nms(DetectionModel(DEMO_ARCHITECTURE, nc=len(spec().labels), verbose=False))
 

@@ -14,7 +14,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Serving": ("serve", "batch", "cameras"),
     "Steering": ("rollout", "ramp"),
     "Looking": ("compare", "logs", "mqtt"),
-    "This machine": ("doctor", "models", "store", "completion"),
+    "This machine": ("doctor", "models", "store", "bench", "completion"),
 }
 QUICK_START = (
     ("crossfade up --detach", "both legacy services, Triton and the backend, tried"),

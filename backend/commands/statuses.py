@@ -15,6 +15,7 @@ class Status(IntEnum):
     WORDS = 2  # the command was not understood
     AWAY = 3  # no backend was reached
     REFUSED = 4  # the backend was asked, and said no
+    NOT_HERE = 5  # this machine lacks what it takes
     INTERRUPTED = 130  # as a shell tells the end by Ctrl-C
     NOBODY_LISTENS = 141  # as a shell tells the end by a broken pipe
 
@@ -25,6 +26,7 @@ MEANING = {
     Status.WORDS: "the words were not understood (compare: it could not be compared)",
     Status.AWAY: "no backend was reached",
     Status.REFUSED: "the backend refused: the key, the state of the rollout, or what was asked",
+    Status.NOT_HERE: "it cannot be done here: this machine lacks what it takes (bench)",
     Status.INTERRUPTED: "ended by Ctrl-C, or asked to end",
     Status.NOBODY_LISTENS: "nobody read on of what has no end",
 }

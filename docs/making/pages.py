@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs.making import api, commands, configuration, reliability
+from docs.making import api, commands, configuration, performance, reliability, scaling
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,6 +24,8 @@ def made() -> dict[str, Page]:
         "docs/commands.md": Page(commands.page(), "the commands' own help"),
         "docs/api.md": Page(api.page(), "the routes and docs/making/api.begin.md"),
         "docs/reliability.md": Page(reliability.page(), "the last runs of the fault table and the soak"),
+        "docs/performance.md": Page(performance.page(), "the kept runs and docs/making/performance.*.md"),
+        "docs/scaling.md": Page(scaling.page(), "the kept runs and docs/making/scaling.begin.md"),
     }
 
 

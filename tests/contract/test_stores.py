@@ -246,6 +246,9 @@ class TestTurns:
         assert [store.turn(name) is not None for name in "abc"] == [True, False, True]
 
 
+ODD_NAMES = ('the "back" door', "C:\\gate", "Tür", "門", "yolo26", "missed", "a\tb")
+
+
 class TestSamples:
     def test_a_sample_comes_back_as_it_was_with_its_picture(self, opener: Opener) -> None:
         one, two = opener(), opener()
@@ -267,6 +270,14 @@ class TestSamples:
         assert (ids(camera="gate"), ids(kind="swapped"), ids(label="person"), ids(label="pers")) == (
             "32", "2", "321", "",
         )  # fmt: skip
+
+    def test_a_name_that_json_writes_otherwise_is_found_as_well(self, opener: Opener) -> None:
+        store = opener()
+        for number, camera in enumerate(ODD_NAMES):
+            store.add_sample(sample(str(number), camera=camera), b"x", MANY)
+        assert [[one.camera for one in store.samples(9, camera=name)] for name in ODD_NAMES] == [
+            [name] for name in ODD_NAMES
+        ]
 
     def test_more_than_one_page_of_them_is_searched(self, opener: Opener) -> None:
         store = opener()

@@ -20,10 +20,10 @@ from ai.triton.embedded.settings import read_settings as read_embedded
 from backend import doctor
 from backend.rollout.control import LostUpdate, Rollout
 from backend.rollout.store import Beat, Change, Sample, SampleLimits, Store, StoreAway
+from backend.rollout.stores.dump import row_of
 from backend.rollout.stores.opening import open_store, store_name
 from backend.rollout.stores.redis_address import RedisAddress
 from backend.rollout.stores.redis_client import SILENT_S
-from backend.rollout.stores.redis_scripts import FILL
 from backend.rollout.stores.redis_store import READER, RedisStore
 from backend.settings import read_settings
 from tests.redis_server import RedisServer, needs_redis, running_redis
@@ -261,13 +261,36 @@ class TestRedis:
         with pytest.raises(StoreAway, match="cannot be used"):
             store.read()
 
-    @pytest.mark.parametrize("version", ["nan", "-1", "1e3", ""])
+    @pytest.mark.parametrize("version", ["nan", None, 1.5, ""])
     def test_a_content_with_a_version_that_is_none_leaves_nothing_of_it(
-        self, store: RedisStore, server: RedisServer, version: str
+        self, store: RedisStore, server: RedisServer, version: object
     ) -> None:
-        with pytest.raises(StoreAway, match="a version is no number"):
-            store._run(FILL, ("changes", "stamp", "schema"), "x", 1, "channel", 1, "1 {}", version, "2 {}")
+        row = row_of(Change(1, 1.0, "a", "b", None, {}))
+        with pytest.raises(StoreAway, match="version"):
+            store.load([row, row | {"version": version}])
         assert server.client().keys() == []
+
+    def test_a_long_history_is_loaded_in_pieces_and_is_there_at_once(
+        self, store: RedisStore, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In one command 100,000 changes took longer than a Redis is waited for."""
+        together, largest = store._ask_together, []
+
+        def watched(*commands):
+            largest.append(max(map(len, commands)))
+            assert not server.client().exists("crossfade:changes")
+            return together(*commands)
+
+        monkeypatch.setattr(store, "_ask_together", watched)
+        rows = [row_of(Change(version, 1.0, "a", "b", None, {})) for version in range(1, 1_051)]
+        store.load(rows)
+        monkeypatch.undo()
+        assert [change.version for change in store.history(2_000)] == list(range(1_050, 0, -1))
+        assert max(largest) < 300 < len(rows)
+        assert server.client().ttl("crossfade:changes") == -1
+        assert sorted(server.client().keys()) == [
+            f"crossfade:{name}".encode() for name in ("changes", "schema", "stamp")
+        ]
 
     def test_two_crossfades_may_share_one(self, server: RedisServer) -> None:
         stores = [open_store(f"{server.url}/2?prefix={name}") for name in ("one", "two")]

@@ -15,23 +15,15 @@ import pytest
 
 from ai.core.sample import sample_jpeg
 from ai.triton.inside.pipeline import Pipeline
-from benchmarks import kserve, loops, triton
-from benchmarks.comparison import Comparison, Pace, Settings, Window, loops_of, ratios_of, rows_of
+from benchmarks import kserve, loops
+from benchmarks.comparison import Comparison, Pace, Settings, Window
 from benchmarks.comparison_plot import draw
-from benchmarks.comparison_text import (
-    BEGIN,
-    END,
-    PAGE,
-    RESULT,
-    as_markdown,
-    as_text,
-    figures,
-    short,
-    write_page,
-)
+from benchmarks.comparison_text import as_markdown, as_text, short
+from benchmarks.cpu import __main__ as cpu
 from benchmarks.kserve import HEAD_BYTES, Counted
 from benchmarks.loadgen import Measurement
 from benchmarks.machine import this_machine
+from benchmarks.medians import loops_of, ratios_of, rows_of
 from benchmarks.meter import Cores
 from benchmarks.processes import ROOT
 from tests.tiny import SPEC, tiny_source
@@ -182,21 +174,12 @@ def test_it_round_trips_and_is_drawn(report: Comparison, tmp_path: Path) -> None
     assert "5 × legacy" not in draw(one, tmp_path / "one.json")[1].read_text()
 
 
-def test_the_page_is_written_between_its_marks(report: Comparison, tmp_path: Path) -> None:
-    """Words around the figures stay, old figures go."""
-    result, page = tmp_path / "triton.json", tmp_path / "page.md"
-    page.write_text(f"# Before\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
-    write_page(result, page)
-    assert page.read_text() == f"# Before\n\n{BEGIN}\n\nNot measured yet.\n\n{END}\n\nAfter.\n"
-    report.save(result)
-    write_page(result, page)
-    assert page.read_text() == f"# Before\n\n{BEGIN}\n\n{as_markdown(report)}\n{END}\n\nAfter.\n"
-    assert "| Triton, f32 | legacy, torch | 8 | 6.00 (6.00..6.00) |" in page.read_text()
-
-
-def test_the_page_says_what_the_kept_result_says() -> None:
-    """A figure in docs/performance.md is one of benchmarks/results/triton-cpu.json."""
-    assert f"{BEGIN}\n\n{figures(RESULT)}\n{END}" in PAGE.read_text()
+def test_the_page_has_the_tables_and_the_verdicts(report: Comparison) -> None:
+    """And nothing of what an older result did not measure."""
+    text = as_markdown(report)
+    assert "| Triton, f32 | legacy, torch | 8 | 6.00 (6.00..6.00) |" in text
+    assert "- NOT MET: Triton, bf16 at 8 callers" in text
+    assert "threads and streams" not in text
 
 
 def test_a_commit_is_short_and_keeps_its_stain() -> None:
@@ -268,7 +251,7 @@ def test_loops_take_turns_and_refuse_what_finds_nothing(tmp_path: Path) -> None:
 
 def test_who_measures_does_not_import_ultralytics() -> None:
     """It would leave OMP_NUM_THREADS=1 in the environment, and the legacy service to one core."""
-    script = "import os, benchmarks.triton; print(os.environ.get('OMP_NUM_THREADS', 'as it was'))"
+    script = "import os, benchmarks.cpu.__main__; print(os.environ.get('OMP_NUM_THREADS', 'as it was'))"
     without = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     answer = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=without, capture_output=True, check=True
@@ -278,18 +261,18 @@ def test_who_measures_does_not_import_ultralytics() -> None:
 
 def test_quick_changes_defaults_only() -> None:
     """--quick is small and lies apart from the kept results, and what is said beside it wins."""
-    quick = triton.arguments_of(["--quick", "--rounds", "2"])
-    assert (quick.callers, quick.rounds, quick.seconds, quick.name) == ([1, 8], 2, 1.0, "quick")
+    quick = cpu.arguments_of(["--quick", "--rounds", "2"])
+    assert (quick.callers, quick.rounds, quick.seconds, quick.name) == ([8], 2, 1.0, "quick")
     assert quick.out == ROOT / "var" / "benchmarks"
-    assert triton.arguments_of([]).out == RESULT.parent
-    assert f"triton-{triton.arguments_of([]).name}.json" == RESULT.name
+    assert cpu.arguments_of([]).out == ROOT / "benchmarks" / "results"
 
 
 @pytest.mark.parametrize(
-    "words", [["--rounds", "1000"], ["--callers", "0"], ["--variants", "f8"], ["--size", "8x8"]]
+    "words",
+    [["--rounds", "1000"], ["--callers", "0"], ["--variants", "f8"], ["--size", "8x8"], ["--large", "some"]],
 )
 def test_bounds(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be measured cannot be asked for."""
     with pytest.raises(SystemExit):
-        triton.arguments_of(words)
+        cpu.arguments_of(words)
     assert words[1] in capsys.readouterr().err

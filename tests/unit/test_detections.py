@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ai.core.detections import Detection, Detections, Thresholds
+from ai.core.detections import Detection, Detections, Thresholds, checked
 from ai.core.errors import InvalidDetections
 
 GOOD = [10.0, 20.0, 30.0, 60.0, 0.9, 2.0]
@@ -98,3 +98,24 @@ def test_any_rows_become_valid_detections_or_an_error(table):
         assert 0 <= item.score <= 1
         assert item.x1 < item.x2
         assert item.y1 < item.y2
+
+
+numbers = st.one_of(
+    st.floats(-3, 52, width=32),
+    st.sampled_from([-1.0, 0.0, 1.0, 2.0, 41.0, 51.0, 79.0, 80.0, np.nan, np.inf]),
+)
+
+
+@given(st.lists(st.one_of(st.tuples(*[numbers] * 6), st.just((1.0, 2.0, 30.0, 40.0, 0.5, 3.0))), max_size=6))
+@settings(max_examples=300)
+def test_rows_that_are_handed_on_are_held_to_the_same(table):
+    """Same order, same refusal in the same words: a server that makes no objects checks no less."""
+
+    def outcome(check):
+        try:
+            return [tuple(row) for row in check()]
+        except InvalidDetections as error:
+            return str(error)
+
+    as_rows = outcome(lambda: checked(np.array(table, np.float64).reshape(-1, 6), 50, 40, 80))
+    assert as_rows == outcome(lambda: (one[:6] for one in Detections.from_table(table, 50, 40)))

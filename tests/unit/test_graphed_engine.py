@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
-from ai.engines.graphed_engine import FromProcessor, GraphedEngine
+from ai.engines.graphed_engine import FromProcessor, GraphedEngine, make_compilable
+from ai.engines.torch_engine import DetectorModule
 from ai.rtdetr.model import detector
+from ai.yolo26 import model as yolo26
 
 THERE = torch.device("meta")
 
@@ -60,3 +63,19 @@ def test_each_free_run_takes_its_own_notes():
 def test_without_a_gpu_the_engine_says_so():
     with pytest.raises(RuntimeError, match="sees no GPU"):
         GraphedEngine(torch.nn.Identity(), detector().head, (1,))
+
+
+def test_a_network_is_compiled_as_one_for_any_batch():
+    """With a compiler that only counts. As it is, YOLO falls into dozens of parts, anew for every batch size."""
+    yolo = yolo26.detector()
+    module = DetectorModule(yolo.load_module(), yolo.head).eval()
+    counter = CompileCounter()
+    torch._dynamo.reset()
+    with torch.inference_mode():
+        make_compilable(module, torch.zeros((1, 3, 64, 64), dtype=torch.uint8))
+        compiled = torch.compile(module, backend=counter)
+        for size in (4, 2):
+            pixels = torch.randint(0, 255, (size, 3, 64, 64), dtype=torch.uint8)
+            torch._dynamo.maybe_mark_dynamic(pixels, 0)
+            assert torch.equal(compiled(pixels), module(pixels))
+    assert counter.frame_count == 1

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import inspect
 import json
+import sys
 import time
 
 import httpcore
@@ -120,6 +121,25 @@ async def test_neither_proxies_of_the_environment_nor_cookies_come_into_it(side,
         await transport.detect(ASK)
         assert b"cookie" not in server.head.lower()
         await transport.close()
+
+
+async def test_a_call_looks_for_no_module(monkeypatch):
+    """httpcore asks for sniffio four times in each: where it is not installed Python searches the disk for it, which
+    took a third of the whole call."""
+    looked_for = []
+
+    class Watch:
+        @staticmethod
+        def find_spec(name, *_):
+            looked_for.append(name)
+
+    async with raw_server(http_servers.says(http(json.dumps(GOOD).encode()))) as server:
+        transport = LegacyTransport({"rtdetr": server.url})
+        await transport.detect(ASK)
+        monkeypatch.setattr(sys, "meta_path", [Watch, *sys.meta_path])
+        await transport.detect(ASK)
+        await transport.close()
+    assert looked_for == []
 
 
 # --- statuses ---------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ai.core import matching
 from ai.core.detections import Detection, Detections, Thresholds
+from ai.core.geometry import iou
 from ai.core.labels import COCO_80
 from ai.core.matching import Comparison, compare
 
@@ -188,6 +189,23 @@ def test_an_assignment_is_made_of_one_class_and_of_those_boxes_alone_that_have_a
     lonely = [box(800 + 150 * i) for i in range(40)]
     assert kinds(compared(seen(*crowd, *lonely), seen(*crowd)))[0] == ["same"] * 9 + ["missed"] * 40
     assert shapes == [(3, 3)] * 3
+
+
+def test_sides_that_agree_cost_one_table_of_their_boxes(monkeypatch) -> None:
+    """Only a box without a partner is held against the others once more: it may be a duplicate."""
+    looked_at = []
+
+    def watched(a, b):
+        looked_at.append(len(a) * len(b))
+        return iou(a, b)
+
+    monkeypatch.setattr(matching, "iou", watched)
+    crowd = [box(150 * i) for i in range(20)]
+    assert set(kinds(compared(seen(*crowd), seen(*crowd)))[0]) == {"same"}
+    assert sum(looked_at) == 20 * 20
+    looked_at.clear()
+    assert "duplicate" in kinds(compared(seen(*crowd, box(3)), seen(*crowd)))[0]
+    assert sum(looked_at) == 21 * 20 + 2 * 20
 
 
 @given(scenes, scenes, st.randoms())

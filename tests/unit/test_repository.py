@@ -1,10 +1,12 @@
 """The model repository: what is built says the right thing, only what changed is built, and nothing half."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from google.protobuf import text_format
 
 from ai.core.spec import Serving
@@ -13,6 +15,7 @@ from ai.engines.openvino_engine import OpenVinoEngine
 from ai.engines.quantize import CannotCalibrate, pictures_in
 from ai.triton.building import tensorrt
 from ai.triton.building.catalogue import built_in
+from ai.triton.building.tuning import CannotTune
 from ai.triton.building.words import ALSO, BUILD_ENGINES
 from ai.triton.repository import CannotBuild, Options, build
 from ai.triton.stored import versions
@@ -97,6 +100,41 @@ def test_what_the_spec_says_of_serving_goes_before_the_engine_s_habits(tmp_path)
     assert config.max_batch_size == 2
     assert list(config.dynamic_batching.preferred_batch_size) == [2]
     assert config.dynamic_batching.max_queue_delay_microseconds == 30_000
+
+
+def test_whoever_builds_may_ask_for_more_instances_than_the_spec_does(tmp_path):
+    built(tmp_path, also=("tensors", "tiers"), instances=2)
+    configs = [read_config(path) for path in tmp_path.glob("tiny*/config.pbtxt")]
+    assert [config.instance_group[0].count for config in configs] == [2] * 4
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_what_cannot_be_compiled_for_a_gpu_is_told_in_torch_s_words_and_is_no_version(tmp_path):
+    with pytest.raises(CannotTune, match="sees no GPU"):
+        build(tmp_path, {"rtdetr": built_in("rtdetr")}, Options("torch", tuned=True), quiet)
+    assert versions.numbers(tmp_path / "rtdetr_jpeg") == []
+
+
+def test_what_was_compiled_for_one_model_of_a_network_is_where_the_next_begins(tmp_path, monkeypatch):
+    """What compiles is a script here: it needs a GPU."""
+    script = tmp_path / "bin" / "python"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\nmkdir -p "$3/tuned" && echo kernel >> "$3/tuned/graph"\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    models = tmp_path / "models"
+    tuned = Options("torch", tuned=True)
+    [jpeg] = build(models, {"rtdetr": built_in("rtdetr")}, tuned, quiet)
+    build(models, {"yolo26": built_in("yolo26")}, tuned, quiet)
+    [again] = build(models, {"rtdetr": built_in("rtdetr")}, replace(tuned, instances=2), quiet)
+    kernels = {
+        str(path.parents[1].relative_to(models)): path.read_text() for path in models.glob("*/*/tuned/graph")
+    }
+    assert kernels == {
+        f"rtdetr_jpeg/{jpeg.version}": "kernel\n",
+        "yolo26_jpeg/1": "kernel\n",
+        f"rtdetr_jpeg/{again.version}": "kernel\n" * 2,
+    }
 
 
 def test_the_torch_engine_needs_a_network(tmp_path):

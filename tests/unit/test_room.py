@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from backend.services.room import REMEMBERED, Room
+from statistics import median
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.services.room import ALONE, AS_QUICK, REMEMBERED, Room
 
 
 def test_without_an_answer_it_says_nothing() -> None:
@@ -49,3 +54,17 @@ def test_a_side_that_became_quicker_alone_is_believed() -> None:
     for _ in range(REMEMBERED):
         room.answered(0.3, beside=4)
     assert room.places(1.0) == 0
+
+
+@given(st.lists(st.tuples(st.floats(0.001, 2.0), st.integers(0, 200)), min_size=1, max_size=90))
+def test_what_it_keeps_in_order_is_what_was_answered_last(answers: list[tuple[float, int]]) -> None:
+    """By the plain words of it, over all that is remembered."""
+    room = Room()
+    for answer in answers:
+        room.answered(*answer)
+    recent = answers[-REMEMBERED:]
+    alone_s = [took_s for took_s, beside in answers if beside == 0][-ALONE:]
+    usual_s = median(took_s for took_s, _ in recent)
+    level = 1 + max(beside for _, beside in recent)
+    queues = usual_s > AS_QUICK * (median(alone_s) if alone_s else min(took_s for took_s, _ in answers))
+    assert room.places(2.0) == (0 if queues else level + max(2, level // 2))

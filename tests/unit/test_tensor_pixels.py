@@ -26,10 +26,27 @@ def test_every_orientation_is_turned_as_the_decoder_turns_it(orientation):
     np.testing.assert_array_equal(turned.numpy(), tensor(_upright(image, orientation)).numpy())
 
 
+def assert_within_one_step(ours, theirs):
+    assert ours.shape == theirs.shape
+    assert np.abs(ours.numpy().astype(int) - theirs.numpy().astype(int)).max() <= 1
+
+
 @pytest.mark.parametrize("place", [letterbox, stretch])
 @pytest.mark.parametrize("size", [(640, 360), (1280, 720), (333, 517), (64, 64), (30, 20)])
 def test_a_picture_is_fitted_to_within_one_step_of_grey(place, size):
     image = picture(*size)
     where = place(*size, 640, 640)
-    ours, theirs = fitted(where, tensor(image)).numpy(), tensor(where.apply(image)).numpy()
-    assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1
+    (ours,) = fitted([(where, tensor(image))])
+    assert_within_one_step(ours, tensor(where.apply(image)))
+
+
+def test_pictures_of_several_sizes_stay_in_their_order_and_are_each_their_own():
+    images = [picture(*size)[:: 1 - 2 * (number % 2)] for number, size in enumerate([(64, 36), (30, 20)] * 3)]
+    places = [letterbox(image.shape[1], image.shape[0], 64, 64) for image in images]
+    found = fitted([(place, tensor(image)) for place, image in zip(places, images, strict=True)])
+    for ours, place, image in zip(found, places, images, strict=True):
+        assert_within_one_step(ours, tensor(place.apply(np.ascontiguousarray(image))))
+
+
+def test_of_no_picture_there_is_none():
+    assert fitted([]) == []

@@ -200,7 +200,7 @@ def encode(question: Question, timeout_s: float) -> bytes:
 
 def decode(content: bytes) -> Answer:
     """A ModelInferResponse unpacked; nothing is believed of it but that it is one."""
-    if len(content) - raw_bytes(content) > MAX_HEAD_BYTES:
+    if len(content) > MAX_HEAD_BYTES and len(content) - raw_bytes(content) > MAX_HEAD_BYTES:
         raise InvalidModelOutput(f"Triton's answer of {len(content):,} bytes is not made of tensors.")
     message = _message(pb.ModelInferResponse, content)
     declared, contents = message.outputs, message.raw_output_contents

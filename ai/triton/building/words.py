@@ -54,6 +54,7 @@ def _build_words(commands: Commands) -> argparse.ArgumentParser:
         "build the model repository, or bring it up to date; a Triton that runs with it takes what is new",
         "  crossfade models build                                      what changed, for this CPU\n"
         "  crossfade models build yolo26 --engine torch                for a GPU: FP16\n"
+        "  crossfade models build yolo26 --engine torch --tuned --instances 2\n"
         "  crossfade models build yolo26 --precision int8 --calibrate pictures/ --max-loss 0.02\n"
         "  crossfade models build --also tensors tiers                 more models of each detector",
     )  # fmt: skip
@@ -66,14 +67,24 @@ def _build_words(commands: Commands) -> argparse.ArgumentParser:
     build.add_argument("--calibrate", type=Path, metavar="FOLDER", help="pictures that int8 is scaled with")
     build.add_argument(
         "--max-loss", type=_share, default=0.01, metavar="LOSS",
-        help="of mAP50-95: an int8 build that differs by more is not kept (default: %(default)s)",
+        help="of mAP50-95: an int8 or scaled build that differs by more is not kept (default: %(default)s)",
     )  # fmt: skip
     build.add_argument(
-        "--decode", choices=("gpu", "cpu"), default="gpu", help="of JPEGs, with the engine torch"
-    )
+        "--decode", choices=("gpu", "cpu", "scaled"), default="gpu",
+        help="of JPEGs: gpu or cpu with the engine torch; scaled: on the CPU, at 1/2, 1/4 or 1/8 where the network's "
+        "input needs no more, which is compared before it is kept",
+    )  # fmt: skip
     build.add_argument(
         "--compiled", type=Path, metavar="FILE", help="a TensorRT engine, also one of ultralytics"
     )
+    build.add_argument(
+        "--tuned", action="store_true",
+        help="with the engine torch: compiled for this GPU, which takes minutes and is kept with the model",
+    )  # fmt: skip
+    build.add_argument(
+        "--instances", type=_instances, default=0, metavar="N",
+        help="of each model; two keep a GPU busy while one of them decodes (default: what the detector's spec says)",
+    )  # fmt: skip
     build.add_argument(
         "--also", nargs="+", choices=ALSO, default=[],
         help="more models: pixels in (tensors), NMS left to the client (raw), streaming and batch (tiers)",
@@ -141,4 +152,11 @@ def _share(text: str) -> float:
     return share
 
 
+def _instances(text: str) -> int:
+    if (instances := int(text)) < 1:
+        raise ValueError
+    return instances
+
+
+_instances.__name__ = "number from 1"
 _share.__name__ = "number from 0 to 1"  # argparse shows it

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,14 @@ from ai.terminal.progress import Bars, progress
 
 # Landscape, portrait and square; wider and taller than a network's input, and smaller; odd numbers of pixels.
 SIZES = ((640, 360), (960, 540), (1280, 720), (640, 480), (405, 720), (1001, 667), (500, 500), (333, 251))
+# Of these a decoder may leave out pixels, down to half, a quarter and an odd number of them, for either kind of fit.
+LARGE = ((1280, 720), (1920, 1080), (2560, 1440), (1500, 1500), (1440, 2560), (1701, 1333), (2592, 1944))
 JPEG_QUALITY = 90
 DRAWN_HERE = 100  # a tenth of a second each; a fresh process takes seconds to start
 SURE = 0.25  # from here on a detection of the reference may stand for a label
 
 Tell = Callable[[str], None]
+Sizes = tuple[tuple[int, int], ...]
 
 
 class BadLabels(CrossfadeError):
@@ -80,28 +84,29 @@ def truth_of(detections: Detections) -> Truth:
     return Truth(boxes, np.array([one.class_id for one in sure], np.int64))
 
 
-def drawn(count: int, bars: Bars = progress) -> LabelledSet:
+def drawn(count: int, bars: Bars = progress, sizes: Sizes = SIZES) -> LabelledSet:
     """Scenes that no training saw, of places, figures and weather that no training saw."""
     pictures = []
     with bars("drawing", count, "scenes") as bar:
-        for picture in _all_drawn(count):
+        for picture in _all_drawn(count, sizes):
             pictures.append(picture)
             bar.advance()
     return LabelledSet("drawn scenes, held out from training", tuple(pictures), COCO_80)
 
 
-def _all_drawn(count: int) -> Iterator[Picture]:
+def _all_drawn(count: int, sizes: Sizes) -> Iterator[Picture]:
     """By several processes where that pays. Fresh ones: what forks beside gRPC's or an engine's threads may hang."""
+    draw = partial(_draw, sizes=sizes)
     if count <= DRAWN_HERE:
-        yield from map(_draw, range(count))
+        yield from map(draw, range(count))
         return
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(_processes(), fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from pool.map(_draw, range(count), chunksize=4)
+        yield from pool.map(draw, range(count), chunksize=4)
 
 
-def _draw(seed: int) -> Picture:
-    width, height = SIZES[seed % len(SIZES)]
+def _draw(seed: int, sizes: Sizes) -> Picture:
+    width, height = sizes[seed % len(sizes)]
     scene = draw_scene(seed, "heldout", width, height)
     encoded = simplejpeg.encode_jpeg(scene.image, quality=JPEG_QUALITY)
     return Picture(f"scene {seed}", encoded, Truth(scene.boxes, scene.class_ids))

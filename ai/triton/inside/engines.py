@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ai.engines.engine import Engine
 from ai.triton.inside.pipeline import Pipeline
-from ai.triton.stored.served import GRAPH, WEIGHTS, NotServable, Served
+from ai.triton.stored.served import GRAPH, TUNED, WEIGHTS, NotServable, Served
 
 
 def build_engine(served: Served, version: Path, threads: int, device_id: str = "0") -> Engine:
@@ -35,7 +35,8 @@ def _torch_engine(served: Served, version: Path, device_id: str) -> Engine:
         raise NotServable("the engine 'torch' needs a network's family, not a graph alone")
     weights = version / WEIGHTS
     network = load_network(served.family, served.head, weights if weights.is_file() else None)
-    return GraphedEngine(network, served.head, served.batch_sizes, device_id)
+    tuned_in = version / TUNED if served.tuned else None
+    return GraphedEngine(network, served.head, served.batch_sizes, device_id, tuned_in)
 
 
 def build_pipeline(served: Served, engine: Engine, threads: int) -> Pipeline:
@@ -46,7 +47,7 @@ def build_pipeline(served: Served, engine: Engine, threads: int) -> Pipeline:
 
         if isinstance(engine, GraphedEngine):
             return GpuPipeline(served.spec, engine, threads)
-    return Pipeline(served.spec, engine, threads)
+    return Pipeline(served.spec, engine, threads, scaled=served.decode == "scaled")
 
 
 def usable_threads() -> int:

@@ -6,10 +6,12 @@ libjpeg-turbo, and says nothing of damage inside a scan; parity is measured with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchvision.io import decode_jpeg
@@ -18,7 +20,6 @@ from ai.core.errors import InvalidImage
 from ai.core.geometry import Fit, fit
 from ai.core.header import Bytes, ImageHeader, read_header
 from ai.core.processing import Prepared
-from ai.core.spec import DetectorSpec
 from ai.engines.graphed_engine import GraphedEngine
 from ai.engines.tensor_pixels import fitted, upright
 from ai.triton.inside.pipeline import Outcome, Pipeline
@@ -29,40 +30,46 @@ TRAILER_BYTES = 64  # cameras pad behind the end
 
 @dataclass(frozen=True, slots=True)
 class OnGpu:
-    """A picture on its way: its input is on the GPU already."""
+    """A picture on its way, decoded there."""
 
-    pixels: Tensor  # uint8 [3, input_height, input_width]
+    pixels: Tensor  # uint8 [3, height, width], upright
     fit: Fit
 
 
+Ready = OnGpu | Prepared | InvalidImage
+
+
 class GpuPipeline(Pipeline):
-    def __init__(self, spec: DetectorSpec, engine: GraphedEngine, decode_threads: int) -> None:
-        super().__init__(spec, engine, decode_threads)
-        self._graphs = engine
+    engine: GraphedEngine
 
     @torch.inference_mode()
     def detect(self, images: Sequence[Bytes]) -> list[Outcome]:
-        ready: list[OnGpu | Prepared | InvalidImage] = [*self._on_gpu(images)]
+        ready = self.decoded(images)
         good = [one for one in ready if not isinstance(one, InvalidImage)]
-        if not good:
-            return [one for one in ready if isinstance(one, InvalidImage)]
-        answers = iter(
-            self._graphs.infer_tensor(torch.stack([self._pixels(one) for one in good])).cpu().numpy()
-        )
+        raw = self.engine.infer_tensor(self.inputs(good)).cpu().numpy() if good else ()
+        return self.finished(raw, ready)
+
+    def inputs(self, pictures: Sequence[OnGpu | Prepared]) -> Tensor:
+        fitted_there = iter(fitted([(one.fit, one.pixels) for one in pictures if isinstance(one, OnGpu)]))
+        return torch.stack([
+            next(fitted_there) if isinstance(one, OnGpu) else torch.from_numpy(one.pixels).to(self.engine.device)
+            for one in pictures
+        ])  # fmt: skip
+
+    def finished(self, raw: Iterable[npt.NDArray[np.float32]], ready: Sequence[Ready]) -> list[Outcome]:
+        answers = iter(raw)
         return [
             one if isinstance(one, InvalidImage) else self._finish(next(answers), one.fit) for one in ready
         ]
 
-    def _pixels(self, one: OnGpu | Prepared) -> Tensor:
-        return one.pixels if isinstance(one, OnGpu) else torch.from_numpy(one.pixels).to(self._graphs.device)
-
-    def _on_gpu(self, images: Sequence[Bytes]) -> list[OnGpu | Prepared | InvalidImage]:
+    def decoded(self, images: Sequence[Bytes]) -> list[Ready]:
+        """In their order, on the GPU where it can; one that is no picture says why."""
         headers = [self._header(image) for image in images]
         fast = [index for index, header in enumerate(headers) if header is not None]
-        decoded = self._decoded([images[index] for index in fast])
-        ready: dict[int, OnGpu | Prepared | InvalidImage] = {
-            index: self._fitted(pixels, cast(ImageHeader, headers[index]))
-            for index, pixels in zip(fast, decoded, strict=False)
+        pixels = self._decoded_there([images[index] for index in fast])
+        ready: dict[int, Ready] = {
+            index: self._placed(one, cast(ImageHeader, headers[index]))
+            for index, one in zip(fast, pixels, strict=False)
         }
         slow = [index for index in range(len(images)) if index not in ready]
         ready.update(zip(slow, self._prepare_all([images[index] for index in slow]), strict=True))
@@ -77,18 +84,17 @@ class GpuPipeline(Pipeline):
         whole = END_OF_IMAGE in bytes(image[-TRAILER_BYTES:])
         return header if header.format == "jpeg" and whole else None
 
-    def _decoded(self, images: list[Bytes]) -> list[Tensor]:
+    def _decoded_there(self, images: list[Bytes]) -> list[Tensor]:
         """One batch on the GPU; nothing if it refuses one of them."""
         if not images:
             return []
         data = [torch.frombuffer(bytearray(image), dtype=torch.uint8) for image in images]
         try:
-            return cast("list[Tensor]", decode_jpeg(data, mode="RGB", device=self._graphs.device))
+            return cast("list[Tensor]", decode_jpeg(data, mode="RGB", device=self.engine.device))
         except RuntimeError:
             return []
 
-    def _fitted(self, pixels: Tensor, header: ImageHeader) -> OnGpu:
-        turned = upright(pixels, header.orientation)
-        spec = self.spec
+    def _placed(self, pixels: Tensor, header: ImageHeader) -> OnGpu:
+        turned, spec = upright(pixels, header.orientation), self.spec
         place = fit(spec.fit, turned.shape[2], turned.shape[1], spec.input_width, spec.input_height)
-        return OnGpu(fitted(place, turned), place)
+        return OnGpu(turned, place)

@@ -8,35 +8,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ai.core.detections import Detections
+from ai.core.detections import Table
 from ai.core.errors import InvalidDetections, InvalidImage
 from ai.core.geometry import Fit
 from ai.core.header import Bytes
-from ai.core.image import decode
-from ai.core.processing import Prepared, finish, prepare
+from ai.core.image import Pixels
+from ai.core.processing import Prepared, decoded_for, found, put_in
 from ai.core.spec import DetectorSpec
 from ai.engines.engine import Engine
 
 NO_DETECTION = -1.0  # fills the rows behind the last detection, so that zeros are never an empty scene
 
-Outcome = Detections | InvalidImage | InvalidDetections
+
+class Found(NamedTuple):
+    """In one picture."""
+
+    rows: Table  # checked, best first
+    width: int
+    height: int
+
+
+Outcome = Found | InvalidImage | InvalidDetections
 
 
 class Pipeline:
-    def __init__(self, spec: DetectorSpec, engine: Engine, decode_threads: int) -> None:
+    def __init__(
+        self, spec: DetectorSpec, engine: Engine, decode_threads: int, *, scaled: bool = False
+    ) -> None:
         self.spec = spec
         self.engine = engine
+        self._scaled = scaled  # JPEGs are decoded no larger than the input needs them
         self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
 
     def detect(self, images: Sequence[Bytes]) -> list[Outcome]:
         """One outcome for each image, in their order."""
-        prepared = self._prepare_all(images)
-        good = [one for one in prepared if isinstance(one, Prepared)]
-        answers = iter(self.engine.infer(np.stack([one.pixels for one in good])) if good else ())
+        batch = self._room_for(images)
+        prepared = self._prepare_into(batch, images)
+        good = [index for index, one in enumerate(prepared) if isinstance(one, Prepared)]
+        pixels = batch if len(good) == len(batch) else batch[good]
+        answers = iter(self.engine.infer(pixels) if good else ())
         return [
             self._finish(next(answers), one.fit) if isinstance(one, Prepared) else one for one in prepared
         ]
@@ -45,27 +60,34 @@ class Pipeline:
         self._decoders.shutdown(cancel_futures=True)
 
     def _prepare_all(self, images: Sequence[Bytes]) -> list[Prepared | InvalidImage]:
-        if len(images) == 1:
-            return [self._prepare(images[0])]
-        return list(self._decoders.map(self._prepare, images))
+        return self._prepare_into(self._room_for(images), images)
 
-    def _prepare(self, image: Bytes) -> Prepared | InvalidImage:
+    def _room_for(self, images: Sequence[Bytes]) -> Pixels:
+        """What the engine is given: each picture is written to its own place, and not copied together later."""
+        return np.empty((len(images), 3, self.spec.input_height, self.spec.input_width), np.uint8)
+
+    def _prepare_into(self, batch: Pixels, images: Sequence[Bytes]) -> list[Prepared | InvalidImage]:
+        if len(images) == 1:
+            return [self._prepare(images[0], batch[0])]
+        return list(self._decoders.map(self._prepare, images, batch))
+
+    def _prepare(self, image: Bytes, into: Pixels) -> Prepared | InvalidImage:
         try:
-            return prepare(decode(image), self.spec)
+            return put_in(*decoded_for(self.spec, image, scaled=self._scaled), into)
         except InvalidImage as error:
             return error
 
-    def _finish(self, raw: npt.NDArray[np.float32], place: Fit) -> Detections | InvalidDetections:
+    def _finish(self, raw: npt.NDArray[np.float32], place: Fit) -> Found | InvalidDetections:
         try:
-            return finish(raw, place, self.spec)
+            return Found(found(raw, place, self.spec), place.source_width, place.source_height)
         except InvalidDetections as error:
             return error
 
 
-def rows_of(detections: Detections, spec: DetectorSpec) -> npt.NDArray[np.float32]:
-    """[max_detections, 6]: the detections, best first, then rows of NO_DETECTION."""
-    rows = np.full((spec.max_detections, 6), NO_DETECTION, np.float32)
-    found = [(d.x1, d.y1, d.x2, d.y2, d.score, d.class_id) for d in detections][: spec.max_detections]
-    if found:
-        rows[: len(found)] = found
-    return rows
+def filled(found: Sequence[Found], spec: DetectorSpec) -> npt.NDArray[np.float32]:
+    """[pictures, max_detections, 6]: what was found in each, then rows of NO_DETECTION."""
+    answer = np.full((len(found), spec.max_detections, 6), NO_DETECTION, np.float32)
+    for rows, (seen, _, _) in zip(answer, found, strict=True):
+        best = seen[: spec.max_detections]
+        rows[: len(best)] = best
+    return answer

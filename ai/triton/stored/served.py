@@ -16,6 +16,7 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 FILE = "served.json"
 GRAPH = "model.onnx"
 WEIGHTS = "model.pt"
+TUNED = "tuned"
 
 
 class NotServable(CrossfadeError):
@@ -31,7 +32,8 @@ class Served:
     batch_sizes: tuple[int, ...]  # that an engine with fixed sizes prepares, ascending
     family: str | None = None  # for `torch`: whose network the weights belong to
     head: DetectorSpec | None = None  # for `torch`: the bare network's own spec
-    decode: Literal["cpu", "gpu"] = "cpu"  # for `torch`: where JPEGs are decoded
+    decode: Literal["cpu", "gpu", "scaled"] = "cpu"  # where JPEGs are decoded; scaled: there, and smaller
+    tuned: bool = False  # for `torch`: compiled for the GPU, and what came of it kept in TUNED
     tensor_model: str | None = None  # for `bls`: the model that is handed the pixels
 
     @classmethod

@@ -5,8 +5,9 @@ What Redis has on its own disk is written anew after a removal, where it lets us
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import redis
 
@@ -40,20 +41,27 @@ class RedisSamples(RedisLink):
         self, limit: int, detector: str = "", camera: str = "", kind: str = "", label: str = ""
     ) -> tuple[Sample, ...]:
         found: list[Sample] = []
-        for page in self._pages():
+        wanted = [json.dumps(word).encode() for word in (detector, camera, kind, label) if word]
+        for page in self._pages(wanted):
             found += [one for one in page if is_asked_for(one, detector, camera, kind, label)]
             if len(found) >= limit:
                 break
         return tuple(found[:limit])
 
-    def _pages(self) -> Iterator[list[Sample]]:
-        """The last one first. By name, since others may come and go meanwhile."""
+    def _pages(self, wanted: Sequence[bytes]) -> Iterator[list[Sample]]:
+        """The last one first. By name, since others may come and go meanwhile. Only what holds the words that are
+        `wanted` is read: reading ten thousand that do not takes a quarter of a second of the thread that watches the
+        flags."""
         ids, words, *_ = map(self._key, _KEYS)
         before = b"+"
         while page := self._ask("ZREVRANGEBYLEX", ids, before, "-", "LIMIT", 0, AT_ONCE):
             texts = self._ask("HMGET", words, *page)
             with self._redis():
-                yield [sample_from(text) for text in texts if text is not None]
+                yield [
+                    sample_from(text)
+                    for text in texts
+                    if text is not None and all(word in text for word in wanted)
+                ]
             before = b"(" + page[-1]
 
     def picture(self, sample_id: str) -> bytes | None:

@@ -21,13 +21,11 @@ redis.call('PUBLISH', ARGV[5], ARGV[3])
 return 1
 """
 
-# changes, stamp, schema; fresh stamp, reader, channel, version, text, … → 1, or 0: there is content
+# changes, stamp, schema, changes that wait; fresh stamp, reader, channel → 1, or 0: there is content
 FILL: Final = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-for n = 4, #ARGV, 2 do
-    if not string.match(ARGV[n], '^%d+$') or not ARGV[n + 1] then return redis.error_reply('a version is no number') end
-end
-for n = 4, #ARGV, 2 do redis.call('ZADD', KEYS[1], ARGV[n], ARGV[n + 1]) end
+redis.call('RENAME', KEYS[4], KEYS[1])
+redis.call('PERSIST', KEYS[1])
 redis.call('SET', KEYS[2], ARGV[1])
 redis.call('SET', KEYS[3], ARGV[2])
 redis.call('PUBLISH', ARGV[3], ARGV[1])

@@ -7,7 +7,7 @@ know to use all this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 from uuid import uuid4
@@ -40,6 +40,7 @@ from backend.rollout.stores.words import (
 READER = 1  # the newest `schema` that this Crossfade can use, and what it writes
 FORGOTTEN_AFTER_S = 600  # a worker that ended without a word
 CHANGES_AT_ONCE = 100
+WAITS_S = 600  # a history that is being loaded
 
 _FLAGS = ("changes", "stamp", "schema")
 
@@ -141,13 +142,22 @@ class RedisStore(RedisEvidence, RedisSamples):
             raise self._has_content()
         with self._redis():
             everything = [kept_of(row) for row in rows]
-        changes: list[Word] = []
         for kept in everything:
-            if isinstance(kept, Change):
-                changes += [kept.version, _text(kept)]
-            else:
+            if not isinstance(kept, Change):
                 self._put(kept)
-        if changes and not self._run(FILL, _FLAGS, uuid4().hex, READER, self._channel, *changes):
+        if changes := [kept for kept in everything if isinstance(kept, Change)]:
+            self._fill(changes)
+
+    def _fill(self, changes: Sequence[Change]) -> None:
+        """A long history takes longer than a Redis is waited for: it comes in pieces, under a name that is forgotten
+        if this ends in the midst of it, and is there at once."""
+        waiting = f"changes-{uuid4().hex}"
+        for first in range(0, len(changes), CHANGES_AT_ONCE):
+            pairs: list[Word] = []
+            for change in changes[first : first + CHANGES_AT_ONCE]:
+                pairs += [change.version, _text(change)]
+            self._ask_together(("ZADD", self._key(waiting), *pairs), ("EXPIRE", self._key(waiting), WAITS_S))
+        if not self._run(FILL, (*_FLAGS, waiting), uuid4().hex, READER, self._channel):
             raise self._has_content()
 
     def _has_content(self) -> HasContent:

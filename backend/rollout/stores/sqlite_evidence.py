@@ -82,8 +82,11 @@ class SqliteEvidence(SqliteFile):
 
 
 def put_turn(db: sqlite3.Connection, name: str, turn: Turn) -> None:
+    """Only a new one can be one too many: to look for it takes a walk over all that are kept."""
     seen = json.dumps([list(box) for box in turn.seen])
-    db.execute("INSERT OR REPLACE INTO turns VALUES (?, ?, ?)", (name, turn.at, seen))
+    if db.execute("UPDATE turns SET at = ?, seen = ? WHERE name = ?", (turn.at, seen, name)).rowcount:
+        return
+    db.execute("INSERT INTO turns VALUES (?, ?, ?)", (name, turn.at, seen))
     db.execute(
         "DELETE FROM turns WHERE name IN (SELECT name FROM turns ORDER BY at DESC LIMIT -1 OFFSET ?)",
         (MAX_TURNS,),
@@ -97,14 +100,26 @@ def _leader(db: sqlite3.Connection, now: float) -> str | None:
 
 
 def _is_new(db: sqlite3.Connection, book: str, writer: str, serial: int, now: float) -> bool:
-    """Whether this serial was not added yet; it is noted as added then."""
+    """Whether this serial was not added yet; it is noted as added then. A writer that is new in a book goes through
+    all of them once, and forgets the old ones."""
     row = db.execute("SELECT serial FROM serials WHERE book = ? AND writer = ?", (book, writer)).fetchone()
     if row and serial <= row[0]:
         return False
     db.execute("INSERT OR REPLACE INTO serials VALUES (?, ?, ?, ?)", (book, writer, serial, now))
-    db.execute("DELETE FROM serials WHERE at < ?", (now - SERIALS_FORGOTTEN_AFTER_S,))
+    if row is None:
+        db.execute("DELETE FROM serials WHERE at < ?", (now - SERIALS_FORGOTTEN_AFTER_S,))
     return True
 
 
+# From each book to the next one: DISTINCT would read every count of every book.
+_NAMES = """
+WITH RECURSIVE names (book) AS (
+    SELECT min(book) FROM counts
+    UNION ALL SELECT (SELECT min(book) FROM counts WHERE book > names.book) FROM names WHERE names.book NOTNULL
+)
+SELECT book FROM names WHERE book NOTNULL
+"""
+
+
 def _books(db: sqlite3.Connection) -> tuple[str, ...]:
-    return tuple(name for (name,) in db.execute("SELECT DISTINCT book FROM counts ORDER BY book"))
+    return tuple(name for (name,) in db.execute(_NAMES))

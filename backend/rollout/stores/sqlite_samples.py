@@ -19,8 +19,7 @@ class SqliteSamples(SqliteFile):
             return
         with self._transaction("IMMEDIATE") as db:
             put_sample(db, sample, picture, sample.at + limits.age_s)
-            db.execute("DELETE FROM samples WHERE at < ?", (self._clock() - limits.age_s,))
-            db.execute(_TOO_MANY, (limits.count, limits.total_bytes))
+            _forget_oldest(db, limits, self._clock() - limits.age_s)
 
     def samples(
         self, limit: int, detector: str = "", camera: str = "", kind: str = "", label: str = ""
@@ -36,7 +35,7 @@ class SqliteSamples(SqliteFile):
 
     def remove_samples(self, camera: str | None) -> int:
         with self._transaction("IMMEDIATE") as db:
-            gone = db.execute("DELETE FROM samples WHERE ?1 IS NULL OR camera = ?1", (camera,)).rowcount
+            gone = _remove(db, camera)
         with self._connection() as db:
             (busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
@@ -47,15 +46,6 @@ class SqliteSamples(SqliteFile):
         return gone
 
 
-_TOO_MANY = """
-DELETE FROM samples WHERE id IN (
-    SELECT id FROM (
-        SELECT id, row_number() OVER newest AS place, sum(bytes) OVER newest AS held
-        FROM samples WINDOW newest AS (ORDER BY id DESC)
-    ) WHERE place > ? OR held > ?
-)
-"""
-
 _LISTED = """
 SELECT words FROM samples
 WHERE :detector IN ('', detector) AND :camera IN ('', camera)
@@ -63,6 +53,24 @@ WHERE :detector IN ('', detector) AND :camera IN ('', camera)
     AND (:label = '' OR EXISTS (SELECT 1 FROM json_each(words, '$.labels') WHERE value = :label))
 ORDER BY id DESC LIMIT :limit
 """
+
+
+def _remove(db: sqlite3.Connection, camera: str | None) -> int:
+    """Two statements, so that one camera's are found without reading the others'."""
+    if camera is None:
+        return db.execute("DELETE FROM samples").rowcount
+    return db.execute("DELETE FROM samples WHERE camera = ?", (camera,)).rowcount
+
+
+def _forget_oldest(db: sqlite3.Connection, limits: SampleLimits, oldest_at: float) -> None:
+    """One after the other, by their ids: a search for the old ones would read every row, its words too."""
+    count, held = db.execute("SELECT count(*), total(bytes) FROM samples").fetchone()
+    while row := db.execute("SELECT id, at, bytes FROM samples ORDER BY id LIMIT 1").fetchone():
+        oldest, at, size = row
+        if at >= oldest_at and count <= limits.count and held <= limits.total_bytes:
+            return
+        db.execute("DELETE FROM samples WHERE id = ?", (oldest,))
+        count, held = count - 1, held - size
 
 
 def forget_old_samples(db: sqlite3.Connection, now: float) -> None:

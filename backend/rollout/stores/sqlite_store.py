@@ -31,6 +31,7 @@ from backend.rollout.stores.words import (
 )
 
 FORGOTTEN_AFTER_S = 600.0  # a worker that ended without a word
+_NEWER_THAN_ALL = 2**63 - 1  # a version: what may be NULL is looked for in every row
 
 
 class SqliteStore(SqliteEvidence, SqliteSamples):
@@ -56,10 +57,10 @@ class SqliteStore(SqliteEvidence, SqliteSamples):
             return True
 
     def history(self, limit: int, before: int | None = None) -> tuple[Change, ...]:
-        older = f"{_CHANGES} WHERE ? IS NULL OR version < ? ORDER BY version DESC LIMIT ?"
+        under = _NEWER_THAN_ALL if before is None else before
+        older = f"{_CHANGES} WHERE version < ? ORDER BY version DESC LIMIT ?"
         with self._transaction() as db:
-            rows = db.execute(older, (before, before, limit)).fetchall()
-            return tuple(_change(row) for row in rows)
+            return tuple(_change(row) for row in db.execute(older, (under, limit)))
 
     def beat(self, beat: Beat) -> float | None:
         row = (beat.worker, beat.at, beat.version, json.dumps(traffic_table(beat)))

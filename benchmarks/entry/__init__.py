@@ -1,0 +1,1 @@
+"""The one entry to the suites: what there is, what it needs, and running it."""
