@@ -12,7 +12,7 @@ from backend.settings import WATCHED
 from tests.rollout_house import House
 
 HERE = Path(__file__).parent
-BESIDE = {"contract", "security", "unit"}
+BESIDE = {"contract", "fuzz", "security", "unit"}
 
 
 def pytest_configure() -> None:

@@ -25,6 +25,8 @@ from tests.ramp_orders import keep_look, started
 if TYPE_CHECKING:
     from backend.observe.metrics import Metrics
 
+pytestmark = pytest.mark.beside
+
 
 @pytest.fixture
 def api(tmp_path, nothing_said_of_flags, monkeypatch) -> Iterator[Running]:

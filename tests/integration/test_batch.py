@@ -20,6 +20,8 @@ from tests.batches import lines_of, pictures, require_exactly_once, run, scripte
 from tests.legacy_process import legacy_process
 from tests.services import ROOT, free_port
 
+pytestmark = pytest.mark.beside
+
 KILLS = 10
 
 

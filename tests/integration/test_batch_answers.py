@@ -12,6 +12,8 @@ from ai.core.sample import sample_jpeg
 from tests.backends import NOBODY
 from tests.batches import lines_of, parser, pictures, require_exactly_once, run, scripted, start
 
+pytestmark = pytest.mark.beside
+
 FINE = json.dumps({"detections": []}).encode()
 
 

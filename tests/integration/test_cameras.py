@@ -29,6 +29,8 @@ from tests.camera_parts import Pictures
 from tests.http_servers import serving_app, until
 from tests.legacy_process import legacy_process
 
+pytestmark = pytest.mark.beside
+
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Backend]:

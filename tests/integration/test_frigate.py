@@ -16,6 +16,8 @@ from benchmarks.frigate_plugin import HEIGHT, LABELS, ROOM, WIDTH, Crop, Plugin,
 from tests.backends import Backend, running_backend
 from tests.services import ROOT, Service
 
+pytestmark = pytest.mark.beside
+
 PAGE = ROOT / "docs" / "frigate.md"
 FIELDS = {"type", "api_url", "api_timeout", "api_key"}  # of DeepstackDetectorConfig
 PATIENCE_S = 60.0  # the snippet's own would measure the machine that tests

@@ -41,7 +41,7 @@ from tests.mosquitto_server import (
 from tests.services import free_port
 from tests.threads import running
 
-pytestmark = needs_mosquitto
+pytestmark = [pytest.mark.beside, needs_mosquitto]
 Command = Callable[..., tuple[int, str, str]]
 
 NAMES = Names("homeassistant", "crossfade", 10)

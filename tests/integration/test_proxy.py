@@ -26,7 +26,7 @@ from tests.listening import EVENTS, Listening
 from tests.nginx_server import TEMPLATE, NginxServer, needs_nginx, running_nginx
 from tests.services import Service, free_port
 
-pytestmark = needs_nginx
+pytestmark = [pytest.mark.beside, needs_nginx]
 
 KIB, MIB = 1024, 1024 * 1024
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}"

@@ -22,7 +22,7 @@ from tests.nginx_server import needs_nginx
 from tests.redis_server import needs_redis
 from tests.services import Service
 
-pytestmark = [needs_nginx, needs_redis, needs_names]
+pytestmark = [pytest.mark.beside, needs_nginx, needs_redis, needs_names]
 
 CALLERS = 6
 AT_FIRST = 2  # Tritons; one more joins later
