@@ -15,8 +15,6 @@ from tests.http_servers import until
 from tests.mjpeg_camera import mjpeg_camera, number_of
 from tests.rtsp_camera import rtsp_camera
 
-pytestmark = pytest.mark.beside
-
 PICTURE_NUMBERS = 64  # what `mjpeg_camera.number_of` counts to
 
 # --- streams ----------------------------------------------------------------------------------------------

@@ -299,6 +299,19 @@ class Faulty(Recorded):
         ]
 
 
+class CountsLate(InProcess):
+    """As Triton does: it answers, and counts the batch a moment later."""
+
+    looks = 0
+
+    async def batches(self):
+        self.looks += 1
+        counted = dict(await super().batches())
+        if self.looks == 2:  # the first after the pictures
+            counted[1] -= 3
+        return counted
+
+
 class NeighboursAnswer(Recorded):
     def batch(self, answers):
         return answers[1:] + answers[:1]
@@ -481,6 +494,12 @@ def test_a_picture_that_legacy_cannot_read_fails_too(yolo26):
     legacy = asyncio.run(ask_legacy(side, "torch", "cpu", yolo26.spec.labels, pictures))
     report = asyncio.run(examine(legacy, Candidate(SUBJECT, "cpu", side, (4,)), pictures))
     assert "legacy left 1 of 8 pictures unanswered, the first: half:" in report.certificate.problems[0]
+
+
+def test_what_a_server_counts_late_is_counted(yolo26):
+    side = CountsLate(yolo26.engine, yolo26.spec)
+    level = yolo26.examined(side, (1,)).certificate.levels[0]
+    assert level.batches_seen == {1: SCENES}
 
 
 def test_without_labels_that_the_detector_knows_legacy_is_the_truth(yolo26):

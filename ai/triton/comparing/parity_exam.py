@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,6 +26,7 @@ KNOWS_ITS_LABELS = 0.1
 WORST, ORDINARY = 8, 4  # pictures on the page
 AT_ONCE = 4  # times the batch size: so many pictures are asked for before the next look at what came
 MAX_RUNS = 3  # of one batch size, until the server has made a batch of it
+COUNTED_AFTER_S = (0.0, 0.01, 0.05, 0.2, 0.5)  # looks at what the server counted, and the wait before each
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +127,22 @@ async def _ask_in_batches(
     for _ in range(MAX_RUNS):
         before = await side.batches()
         answers = await _ask_all(what, side, pictures, batch, bars)
-        after = await side.batches()
-        sizes = {size: new for size in sorted(after) if (new := after[size] - before.get(size, 0)) > 0}
+        answered = sum(not isinstance(answer, Unanswered) for answer in answers)
+        sizes = await _executed(side, before, answered)
         if batch in sizes:
             break
     return answers, sizes
+
+
+async def _executed(side: Side, before: Mapping[int, int], answered: int) -> dict[int, int]:
+    """How many batches of each size since `before`. Triton counts a batch a moment after its answers have left."""
+    for pause_s in COUNTED_AFTER_S:
+        await asyncio.sleep(pause_s)
+        after = await side.batches()
+        sizes = {size: new for size in sorted(after) if (new := after[size] - before.get(size, 0)) > 0}
+        if sum(size * new for size, new in sizes.items()) >= answered:
+            break
+    return sizes
 
 
 async def _ask_all(what: str, side: Side, pictures: LabelledSet, together: int, bars: Bars) -> list[Answer]:
