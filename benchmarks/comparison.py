@@ -193,7 +193,11 @@ class Comparison:
 
     @property
     def errors(self) -> int:
-        return sum(sum(row.cell.errors.values()) + row.cell.busy for row in self.rows)
+        """What was not answered. A legacy service that is full says so, and that is an answer to how much it holds."""
+        return sum(
+            sum(row.cell.errors.values()) + (row.cell.busy if row.cell.service != BASE else 0)
+            for row in self.rows
+        )
 
     @property
     def measured(self) -> list[Row]:

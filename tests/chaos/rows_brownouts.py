@@ -111,7 +111,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "brownouts of 1 to 50 %", "floods", "who meets an error is served by legacy",
         brownouts, Without("the fallback", {"FALLBACK": "none"}),
-        frozenset({"server_error", "breaker_open"}), quick=True,
+        frozenset({"server_error", "breaker_open"}),
     ),
     Row(
         "Triton stands up again", "floods", "a side that was away is asked by one probe at a time, by no caller",
@@ -123,5 +123,6 @@ ROWS: tuple[Row, ...] = (
         retries_storm, Without("the retry budget", {"RETRY_BUDGET_PER_S": "10000"}, fails="attempts"),
         frozenset({"unavailable"}),
         variables={**NO_BREAKER, "RETRY_BUDGET_PER_S": str(FEW_RETRIES_PER_S), "TRITON_MAX_RETRIES": RETRIES},
+        quick=True,
     ),
 )  # fmt: skip

@@ -109,7 +109,7 @@ async def served_on_fresh_connections(backend: Backend) -> dict[tuple[str | None
 
 # --- a rollback, and whatever comes after it --------------------------------------------------------------
 
-TRIALS = 3
+TRIALS = 2
 EVERYTHING_TO_TRITON = {"TRITON_ENABLED": "true", "TRITON_TRAFFIC_FRACTION": "1"}
 GONE_FOR_A_MOMENT = {NO_ANSWER, 503}  # while the backend restarts
 

@@ -26,6 +26,8 @@ from benchmarks.processes import ROOT, do_nothing
 from benchmarks.variants import VARIANTS, Variant
 from tests.tiny import tiny_source
 
+pytestmark = pytest.mark.beside
+
 SETTINGS = Settings(
     callers=(8,), size="128x72", seconds=1.0, loop_seconds=0.05, ceiling_seconds=0.2, rounds=1, timeout_s=10.0,
     pictures=8, jpeg_quality=90,

@@ -276,3 +276,17 @@ def test_bounds(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cpu.arguments_of(words)
     assert words[1] in capsys.readouterr().err
+
+
+def test_a_legacy_that_says_that_it_is_full_has_answered(report):
+    """How much it holds is what is measured; a Triton that refuses has lost a request."""
+
+    def with_busy(side: str) -> Comparison:
+        rows = [
+            replace(row, cell=replace(row.cell, busy=7)) if row.cell.service == side else row
+            for row in report.rows
+        ]
+        return replace(report, rows=tuple(rows))
+
+    assert report.errors == with_busy("legacy").errors == 0
+    assert with_busy("f32").errors == 7 * len(CALLERS)
