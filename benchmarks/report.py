@@ -15,6 +15,7 @@ from benchmarks.loadgen import Measurement
 from benchmarks.machine import Machine
 
 SCHEMA = 1
+DISTURBED_SHARE = 1 / 32  # of a large machine
 DISTURBED_CORES = 0.25  # kept busy by processes that are not ours: such a cell says little about the service
 ENOUGH = 5.0  # ceiling / measured below this: the generator may have been part of what was measured
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess", "rest")

@@ -39,7 +39,7 @@ def _verdicts(report: GpuReport) -> Iterator[str]:
 def _remarks(report: GpuReport) -> Iterator[str]:
     yield ceiling_verdict(report.served.smallest_ceiling_ratio)
     for row in report.served.measured:
-        yield from warnings(row.cell)
+        yield from warnings(row.cell, report.served.machine.cores)
 
 
 def _tables(report: GpuReport) -> Iterator[tuple[str, Rows]]:
