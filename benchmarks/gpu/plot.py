@@ -27,6 +27,7 @@ def _figure(report: GpuReport) -> Figure:
     FigureCanvasAgg(figure)
     rates, latencies, alone = figure.subplots(1, 3)
     _sides(rates, report, "requests/s", lambda row: row.cell.rps.median)
+    rates.get_legend().remove()  # its neighbour's is the same, and lies on no line
     _sides(latencies, report, "p95, ms", lambda row: row.cell.p95_ms or 0.0)
     _alone(alone, report)
     figure.suptitle(f"{report.network} on one {report.bare.device}")
