@@ -115,7 +115,9 @@ def _what_grew(first: Sequence[Sample], last: Sequence[Sample], name: str) -> st
 
 
 def _labels(quiet: Sequence[Sample]) -> Judged:
-    first, last = thirds(quiet)
+    first, last = thirds([one for one in quiet if one.series])
+    if not first:
+        return Judged("labels", False, "nobody counted them")
     before, now = min((one.series for one in first), key=_sum), min((one.series for one in last), key=_sum)
     grown = _sum(now) - _sum(before)
     words = f"{grown:+d} series ({_sum(now)} at the end), at most {MOST_SERIES_MORE:+d}"

@@ -115,10 +115,10 @@ class Sampler:
         return dict(json.loads(file.read_text())) if file.exists() else {}
 
     def _series(self) -> Counter[str]:
-        text = httpx.get(self._house.backend.url + "/metrics", timeout=30, trust_env=False).text
-        return Counter(
-            line.partition("{")[0].partition(" ")[0] for line in text.splitlines() if line[:1] != "#"
-        )
+        """None where they were not said: what stands in an error is no metric."""
+        said = httpx.get(self._house.backend.url + "/metrics", timeout=30, trust_env=False)
+        lines = said.text.splitlines() if said.status_code == httpx.codes.OK else []
+        return Counter(line.partition("{")[0].partition(" ")[0] for line in lines if line[:1] != "#")
 
 
 def _memory_mib(pid: int) -> tuple[float, float]:

@@ -37,7 +37,8 @@ def test_under_faults_nobody_pays_and_nothing_grows(tmp_path: Path) -> None:
 
 def test_a_backend_that_leaks_is_told_what_leaks() -> None:
     """One that leaks everything at once: each kind has to be named by itself."""
-    wrong = wrong_in(soak.run(LEAKY))
-    assert set(LEAKS) <= set(wrong)
+    found = soak.run(LEAKY)
+    wrong = wrong_in(found)
+    assert set(LEAKS) <= set(wrong), found.verdict()
     assert "wait" in wrong["tasks"]  # by the coroutine
     assert "detector_camera_seconds" in wrong["labels"]
