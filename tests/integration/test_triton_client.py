@@ -183,9 +183,7 @@ async def test_triton_does_not_work_for_a_caller_that_is_gone(triton, client, tm
     async with occupied(triton, client, tmp_path):
         with pytest.raises(DeadlineExceeded):
             await client.detect(LONE, picture(note=str(notes), name="late"), timeout_s=0.2)
-        await asyncio.sleep(
-            0.1
-        )  # Triton had the request a moment later than we sent it, and counts from there
+        await asyncio.sleep(0.1)  # Triton's clock began when the request was there, a moment after ours
     await client.detect(LONE, picture(note=str(notes), name="next"), timeout_s=TIMEOUT_S)
     assert notes.read_text().splitlines() == ["next"]
 

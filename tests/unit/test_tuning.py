@@ -48,11 +48,11 @@ def version(folder: Path, name: str, sizes: tuple[int, ...] = (1, 2, 4), after: 
 def test_what_came_along_is_not_compiled_again(tmp_path, compiled):
     first = version(tmp_path, "1")
     tuning.tune(first)
-    for name, sizes in (
-        ("2", (1, 2, 4)),
-        ("3", (1,)),
-        ("4", (1, 8, 32)),
-    ):  # one graph serves any number above one
+    for name, sizes in {
+        "2": (1, 2, 4),
+        "3": (1,),
+        "4": (1, 8, 32),
+    }.items():  # one graph serves any number above one
         tuning.tune(version(tmp_path, name, sizes, first))
     assert compiled == [first]
 
