@@ -150,8 +150,15 @@ class Keeper:
             newest = self._journal.newest() if grew else None
             if grew and self._worker.legacy_enabled:  # without it, there is nothing to roll back to
                 self._owed = self._journal.owed(self._owed)
-            if newest and (self._known is None or newest.version > self._known.version):
+            if newest and self._is_news(newest):
                 self._known, self._state = newest, newest.state
+
+    def _is_news(self, newest: Change) -> bool:
+        """A rollback that was said again while it is owed comes under the version that it had."""
+        known = self._known
+        if known is None or newest.version > known.version:
+            return True
+        return newest == self._owed and newest.version == known.version
 
     # --- changing -----------------------------------------------------------------------------------------
 
@@ -213,9 +220,17 @@ class Keeper:
         raise StoreAway("The flags are changed by others all the time.")
 
     def _roll_back_alone(self, who: str, reason: str) -> bool:
-        """Whether it stands in the journal, which the other workers of this machine follow."""
-        before = self._state or RolloutState()
-        self._owed = self._made(before, before.rolled_back(f"rolled back by {who}"), who, reason)
+        """Whether it stands in the journal, which the other workers of this machine follow.
+
+        One that is said again is the same change, said later: this machine is never ahead of its store by more than a
+        version, so that no version is named by requests and missing in the history.
+        """
+        if self._owed and self._owed == self._known:
+            again = {"who": words(who), "reason": words(reason), "at": self._store.now()}
+            self._owed = replace(self._owed, **again)
+        else:
+            before = self._state or RolloutState()
+            self._owed = self._made(before, before.rolled_back(f"rolled back by {who}"), who, reason)
         return self._know(self._owed, owed=True)
 
     def _made(

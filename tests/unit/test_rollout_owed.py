@@ -81,10 +81,10 @@ class TestOwed:
         assert here.view.state
         return self.keeper(store, tmp_path / "there", "b")
 
-    def rolled_back_alone(self, here: Keeper, way: Way) -> None:
+    def rolled_back_alone(self, here: Keeper, way: Way, who: str = "anna") -> None:
         way.cut = True
         with pytest.raises(StoreAway, match="the way is cut"):
-            here.rollback(who="anna", reason="it looks odd")
+            here.rollback(who=who, reason="it looks odd")
         assert state_of(here).fraction == 0.0
 
     def test_a_later_change_of_something_else_does_not_undo_it(
@@ -99,6 +99,77 @@ class TestOwed:
         newest, before = store.history(2)
         assert (newest.who, newest.reason, newest.version) == ("anna", "it looks odd", 4)
         assert (newest.before, newest.at < before.at) == (before.after, True)
+
+    def test_one_that_is_said_again_by_any_worker_is_one_version(
+        self, here: Keeper, way: Way, store: MemoryStore, tmp_path: Path
+    ) -> None:
+        """What was decided meanwhile names a version that the history has, and that begins where the last one ended."""
+        beside = self.keeper(way, tmp_path / "here", "c")
+        for worker, who in ((here, "anna"), (beside, "otto"), (here, "anna"), (beside, "otto")):
+            self.rolled_back_alone(worker, way, who)
+            for one in (here, beside):
+                one.look()
+                assert state_of(one).version == 3
+        way.cut = False
+        for one in (here, beside, self.keeper(way, tmp_path / "here", "d")):
+            one.look()
+            assert (state_of(one).version, state_of(one).fraction) == (3, 0.0)
+        newest, before = store.history(2)
+        assert (newest.version, newest.who, newest.before) == (3, "otto", before.after)
+        assert (before.version, before.at < newest.at) == (2, True)
+
+    def test_said_at_once_by_two_workers_that_had_not_heard_of_each_other_it_is_one_version_too(
+        self, here: Keeper, way: Way, store: MemoryStore, tmp_path: Path
+    ) -> None:
+        beside = self.keeper(way, tmp_path / "here", "c")
+        self.rolled_back_alone(here, way)
+        self.rolled_back_alone(beside, way, "otto")
+        here.look()
+        way.cut = False
+        for one in (here, beside):
+            one.look()
+            assert (state_of(one).version, state_of(one).fraction) == (3, 0.0)
+        assert [change.who for change in store.history(2)] == ["otto", "anna"]
+
+    def test_where_the_journal_cannot_be_written_both_stand_in_the_history(
+        self, here: Keeper, way: Way, store: MemoryStore, tmp_path: Path
+    ) -> None:
+        beside = self.keeper(way, tmp_path / "here", "c")
+        (tmp_path / "here" / "journal.jsonl").unlink()
+        (tmp_path / "here" / "journal.jsonl").mkdir()
+        self.rolled_back_alone(here, way)
+        self.rolled_back_alone(beside, way, "otto")
+        way.cut = False
+        for one in (here, beside, here):
+            one.look()
+        newest, first, before = store.history(3)
+        assert [(change.version, change.who) for change in (newest, first)] == [(4, "otto"), (3, "anna")]
+        assert (newest.before, first.before) == (first.after, before.after)
+        assert state_of(here) == state_of(beside) == newest.state
+
+    def test_said_again_it_takes_back_what_somebody_gave_in_between(
+        self, here: Keeper, there: Keeper, way: Way, store: MemoryStore
+    ) -> None:
+        self.rolled_back_alone(here, way)
+        there.change({"fraction": 0.6}, who="otto", reason="on", version=None)
+        self.rolled_back_alone(here, way)
+        way.cut = False
+        here.look()
+        there.look()
+        assert [state_of(one).fraction for one in (here, there)] == [0.0, 0.0]
+        newest, before = store.history(2)
+        assert (newest.version, newest.who, newest.before) == (4, "anna", before.after)
+
+    def test_said_thrice_it_stands_no_more_against_who_gave_more_since_than_said_once(
+        self, here: Keeper, there: Keeper, way: Way
+    ) -> None:
+        for _ in range(3):
+            self.rolled_back_alone(here, way)
+        there.change({"fraction": 0.6}, who="otto", reason="on", version=None)
+        way.cut = False
+        here.look()
+        assert state_of(here) == state_of(there)
+        assert state_of(here).fraction == 0.6
 
     def test_it_outlives_the_worker(self, here: Keeper, there: Keeper, way: Way, tmp_path: Path) -> None:
         way.cut = True
