@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ai.core.geometry import PAD_VALUE, Fit
+
+FLOATS_AT_ONCE = 2**26  # a quarter of a GiB
 
 # Orientation (EXIF 0x0112) → whether the axes are swapped, and what is flipped then: 1 rows, 2 columns.
 _TURNS = {1: (False, ()), 2: (False, (2,)), 3: (False, (1, 2)), 4: (False, (1,)),
@@ -47,23 +49,9 @@ def _fitted(place: Fit, images: list[Tensor]) -> Tensor:
 
 
 def _resized(images: Tensor, height: int, width: int) -> Tensor:
-    """Linear, rounded, and computed at the new size: a camera's picture has several times its pixels."""
-    upper, lower, down = _neighbours(images.shape[2], height, images.device)
-    left, right, across = _neighbours(images.shape[3], width, images.device)
-
-    def along(rows: Tensor) -> Tensor:
-        return rows.index_select(3, left).float().lerp_(rows.index_select(3, right).float(), across)
-
-    floats = along(images.index_select(2, upper))
-    return floats.lerp_(along(images.index_select(2, lower)), down[:, None]).round_().to(torch.uint8)
-
-
-@lru_cache(maxsize=256)
-def _neighbours(source: int, target: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """For each place along a side: the two that it lies between, and how far it is from the first."""
-    where = ((torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5).clamp_(
-        0, source - 1
-    )
-    first = where.floor().long()
-    second = (first + 1).clamp_(max=source - 1)
-    return first.to(device), second.to(device), (where - first).float().to(device)
+    """Linear, rounded. In floats, of which a batch of large pictures would fill gigabytes: so a few at a time."""
+    at_once = max(1, FLOATS_AT_ONCE // images[0].numel())
+    return torch.cat([
+        functional.interpolate(some.float(), (height, width), mode="bilinear").round_().to(torch.uint8)
+        for some in images.split(at_once)
+    ])  # fmt: skip
