@@ -151,8 +151,8 @@ def verdict(target: Target) -> str:
 
 def _sentence(report: Comparison, target: Target) -> str:
     return (
-        f"{report.title(target.side)} at {TARGET_CALLERS} callers: {number(target.measured, 2)} x legacy's "
-        f"{target.what}; wanted {target.wanted} x"
+        f"{report.detector}, {report.title(target.side)} at {TARGET_CALLERS} callers: {number(target.measured, 2)} x"
+        f" legacy's {target.what}; wanted {target.wanted} x"
     )
 
 

@@ -28,7 +28,6 @@ class Part:
 PARTS = (
     Part("Triton on a processor", "cpu-*.json", "benchmarks.cpu.page", "cpu"),
     Part("Triton on a GPU", "gpu-*.json", "benchmarks.gpu.page", "gpu"),
-    Part("Triton on a processor, by engine and server", "triton-*.json", "benchmarks.pages.triton", "cpu"),
     Part("Open loop: what each side holds", "rate-*.json", "benchmarks.rate.page", "rate"),
     Part("What everything around it costs", "overhead-*.json", "benchmarks.overhead.page", "overhead"),
     Part("What the backend costs", "backend-overhead.json", "benchmarks.pages.backend", "backend"),

@@ -137,8 +137,8 @@ def test_targets_are_said_honestly(report: Comparison) -> None:
         ("f32", "requests/s"): True, ("f32", "p95"): True, ("bf16", "requests/s"): False, ("bf16", "p95"): False,
     }  # fmt: skip
     text = as_text(report)
-    assert "NOT MET: Triton, bf16 at 8 callers: 4.50 x legacy's requests/s; wanted ≥ 5 x" in text
-    assert "\nMET: Triton, f32 at 8 callers: 6.00 x legacy's requests/s; wanted ≥ 5 x" in text
+    assert "NOT MET: yolo26, Triton, bf16 at 8 callers: 4.50 x legacy's requests/s; wanted ≥ 5 x" in text
+    assert "\nMET: yolo26, Triton, f32 at 8 callers: 6.00 x legacy's requests/s; wanted ≥ 5 x" in text
     assert report.machine.title in text
     assert "0123456789ab-dirty" in text
 
@@ -151,8 +151,8 @@ def test_a_disturbed_machine_decides_nothing(report: Comparison) -> None:
     ]
     rows = tuple(replace(row, cell=cell) for row, cell in zip(report.rows, cells, strict=True))
     text = as_text(replace(report, rows=rows))
-    assert "UNDECIDED, the machine was disturbed: Triton, f32 at 8 callers: 6.00 x" in text
-    assert "NOT MET: Triton, bf16 at 8 callers" in text
+    assert "UNDECIDED, the machine was disturbed: yolo26, Triton, f32 at 8 callers: 6.00 x" in text
+    assert "NOT MET: yolo26, Triton, bf16 at 8 callers" in text
 
 
 def test_sides_that_find_different_things_are_flagged(report: Comparison) -> None:
@@ -178,7 +178,7 @@ def test_the_page_has_the_tables_and_the_verdicts(report: Comparison) -> None:
     """And nothing of what an older result did not measure."""
     text = as_markdown(report)
     assert "| Triton, f32 | legacy, torch | 8 | 6.00 (6.00..6.00) |" in text
-    assert "- NOT MET: Triton, bf16 at 8 callers" in text
+    assert "- NOT MET: yolo26, Triton, bf16 at 8 callers" in text
     assert "threads and streams" not in text
 
 

@@ -139,7 +139,7 @@ def test_what_was_refused_is_shown_with_its_figure_and_has_no_row(report: Compar
 
 def test_a_target_is_said_of_the_sides_that_it_is_about(report: Comparison) -> None:
     text = as_text(report)
-    assert "\nMET: D: OpenVINO f32 at 8 callers: 6.00 x legacy's requests/s; wanted ≥ 5 x" in text
+    assert "\nMET: yolo26, D: OpenVINO f32 at 8 callers: 6.00 x legacy's requests/s; wanted ≥ 5 x" in text
     assert "C: OpenVINO f32 at 8 callers" not in text
     assert {(one.side, one.against) for one in report.ratios} == {("f32", "legacy"), ("f32-C", "legacy")}
 
