@@ -53,5 +53,5 @@ def _resized(images: Tensor, height: int, width: int) -> Tensor:
     at_once = max(1, FLOATS_AT_ONCE // images[0].numel())
     return torch.cat([
         functional.interpolate(some.float(), (height, width), mode="bilinear").round_().to(torch.uint8)
-        for some in images.split(at_once)
+        for some in torch.split(images, at_once)
     ])  # fmt: skip

@@ -226,8 +226,7 @@ class Keeper:
         version, so that no version is named by requests and missing in the history.
         """
         if self._owed and self._owed == self._known:
-            again = {"who": words(who), "reason": words(reason), "at": self._store.now()}
-            self._owed = replace(self._owed, **again)
+            self._owed = replace(self._owed, who=words(who), reason=words(reason), at=self._store.now())
         else:
             before = self._state or RolloutState()
             self._owed = self._made(before, before.rolled_back(f"rolled back by {who}"), who, reason)
