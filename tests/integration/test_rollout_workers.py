@@ -277,6 +277,16 @@ class Trials:
         await rollout.start()
         self.workers.append(rollout)
 
+    async def changed(self, worker: Rollout, patch: dict[str, Any]) -> None:
+        """Several make a store that was lost anew at once: SQLite may say that it is not to be used just now."""
+        for patience in reversed(range(3)):
+            try:
+                await worker.change(patch, who="test", reason="", version=None)
+                return
+            except StoreAway:
+                if not patience:
+                    raise
+
     async def ramped_up(self) -> list[Any]:
         """Everything goes to Triton; what is decided now is still under way when the rollback comes."""
         worker = self.dice.choice(self.workers)
@@ -288,7 +298,7 @@ class Trials:
             "pins_suspended": False,
             "enabled": True,
         }
-        await worker.change(patch, who="test", reason="", version=None)
+        await self.changed(worker, patch)
         decided: list[Any] = []
 
         def is_up() -> bool:

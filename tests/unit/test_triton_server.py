@@ -17,9 +17,9 @@ import pytest
 from ai.core.errors import BadSetting
 from ai.triton.embedded import ports, record, wheel
 from ai.triton.embedded.admin import in_words
-from ai.triton.embedded.errors import CannotStart, PortTaken
+from ai.triton.embedded.errors import CannotStart, ModelFails, PortTaken
 from ai.triton.embedded.healing import Backoff, rest_s
-from ai.triton.embedded.loading import model_names
+from ai.triton.embedded.loading import Loader, model_names
 from ai.triton.embedded.record import RunningTriton
 from ai.triton.embedded.server_log import ServerLog, reason_in
 from ai.triton.embedded.settings import read_settings
@@ -157,6 +157,26 @@ class TestLog:
         )
         assert reason_in(lines, "empty") == "at least one version must be available"
         assert reason_in(lines, "typ") is None
+
+    def test_a_reason_that_the_log_tells_after_the_answer_is_waited_for(self, tmp_path):
+        class Refusing:
+            def load(self, name, timeout_s):
+                raise ModelFails(f"failed to load '{name}', failed to poll from model repository")
+
+            def unload(self, name):
+                pass
+
+        log = ServerLog(tmp_path / "triton.log", max_bytes=10_000, files=1)
+        (tmp_path / "typo").mkdir()
+        line = (
+            "2026-11-22T10:00:00Z E 7 model_repository.cc:9] Poll failed for model directory 'typo': no code"
+        )
+        told = Timer(0.2, log.write, [line])
+        told.start()
+        loader = Loader(Refusing(), tmp_path, log, 5.0, lambda _: None)
+        assert loader.bring_all_up(["typo"]) == {"typo": "no code"}
+        told.join()
+        log.close()
 
 
 def test_tritons_reason_is_freed_of_its_frame():

@@ -15,6 +15,8 @@ from ai.triton.embedded.server_log import ServerLog
 from ai.triton.stored import versions
 
 _RETRY_S = 0.2
+_NOT_READ = "failed to poll"  # from the repository: Triton's words
+_LOG_LATE_S = 1.0
 _PYTHON = re.compile(r'^\s*backend\s*:\s*"python"', re.MULTILINE)
 
 
@@ -98,8 +100,17 @@ class Loader:
         except LoadsTooLong:
             raise
         except ModelFails as error:
-            raise ModelFails(self._log.why_not_read(name) or str(error)) from error
+            raise ModelFails(self._why_not_read(name, str(error)) or str(error)) from error
         self._tell(f"{name}: loaded in {time.monotonic() - started:.1f} s")
+
+    def _why_not_read(self, name: str, answer: str) -> str | None:
+        """Of a folder that could not be read only the log says why, and its line may come after the answer."""
+        deadline = time.monotonic() + _LOG_LATE_S
+        while (
+            not (said := self._log.why_not_read(name)) and _NOT_READ in answer and time.monotonic() < deadline
+        ):
+            time.sleep(_LOG_LATE_S / 50)
+        return said
 
     def _answers(self, name: str) -> ModelFails | None:
         """A model that is busy is asked again until it has time: after a restart its callers wait already."""
