@@ -24,6 +24,8 @@ from tests.services import free_port
 @pytest.fixture
 def var(monkeypatch, tmp_path) -> Path:
     monkeypatch.chdir(tmp_path)
+    for name in ("RTDETR_URL", "YOLO26_URL"):
+        monkeypatch.setenv(name, f"http://localhost:{free_port()}")
     for name in ("TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT", "PORT"):
         monkeypatch.setenv(name, str(free_port()))
     monkeypatch.setenv("CROSSFADE_VAR", str(var := tmp_path / "var"))
