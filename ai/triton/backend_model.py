@@ -17,7 +17,8 @@ import triton_python_backend_utils as pb
 from ai.core.errors import InvalidImage
 from ai.engines.engine import Engine
 from ai.triton.inside.engines import build_engine, build_pipeline, usable_threads
-from ai.triton.inside.pipeline import Found, Outcome, filled
+from ai.triton.inside.gpu_sharing import Detects, Place, joined
+from ai.triton.inside.pipeline import Found, Outcome, Pipeline, filled
 from ai.triton.stored.served import NotServable, Served
 
 
@@ -27,15 +28,26 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         version = Path(args["model_repository"]) / args["model_version"]
         self.served = Served.load(version)
-        instances = sum(int(group.get("count", 1)) for group in config.get("instance_group", [])) or 1
+        groups = config.get("instance_group", [])
+        instances = sum(int(group.get("count", 1)) for group in groups) or 1
         threads = max(1, usable_threads() // instances)
-        self.engine: Engine = (
-            BlsEngine(self.served)
-            if self.served.engine == "bls"
-            else build_engine(self.served, version, threads, args["model_instance_device_id"])
-        )
-        self.pipeline = build_pipeline(self.served, self.engine, threads)
         self.encoded = any(one["name"] == "image" for one in config["input"])
+
+        def build() -> Pipeline:
+            self.engine: Engine = (
+                BlsEngine(self.served)
+                if self.served.engine == "bls"
+                else build_engine(self.served, version, threads, args["model_instance_device_id"])
+            )
+            return build_pipeline(self.served, self.engine, threads)
+
+        place = Place.of(args, groups)
+        self.pipeline: Detects = joined(place, self.served.spec, build) if self.shares else build()
+
+    @property
+    def shares(self) -> bool:
+        """One engine with the other instances on its GPU, see `gpu_sharing`."""
+        return self.encoded and self.served.engine == "torch" and self.served.decode == "gpu"
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         return self._detect(requests) if self.encoded else self._infer(requests)

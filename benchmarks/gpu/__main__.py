@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from ai.core.errors import CrossfadeError
+from ai.triton.stored.served import TUNED
 from benchmarks.baseline import CEILING_S, commit
 from benchmarks.command import concluded, require_answered
 from benchmarks.comparison import SCHEMA as SERVED_SCHEMA
@@ -69,8 +70,8 @@ def measure(network: Network, variants: Sequence[Variant], settings: Settings, n
         folder = Path(created)
         weights = network.variable(folder)
         pictures = draw_pictures(Size.of(settings.size), folder)
-        bare = _bare(network, folder, pictures)
         _build(network, variants, folder / "models", weights)
+        bare = _bare(network, folder, pictures)
         place = _place(network, variants, settings, folder, pictures, weights)
         tracks = tracks_of(place)
         rounds = Rounds(
@@ -90,7 +91,9 @@ def measure(network: Network, variants: Sequence[Variant], settings: Settings, n
 
 def _bare(network: Network, folder: Path, pictures: Pictures) -> Bare:
     print(f"{network.name}: without a server", file=sys.stderr)
-    words = ["benchmarks.gpu.bare", network.detector, f"--weights={network.weights(folder)}", "--compiled"]
+    compiled = GPU_VARIANTS[MAIN].version_in(folder / "models") / TUNED
+    words = ["benchmarks.gpu.bare", network.detector, f"--weights={network.weights(folder)}"]
+    words += [f"--compiled-in={compiled}"]
     words += ["--sizes", *map(str, SIZES), "--pictures", *map(str, pictures.paths)]
     return _BARE.validate_json(told_by(words, BARE_S).splitlines()[-1])
 

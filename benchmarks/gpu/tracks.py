@@ -20,8 +20,8 @@ from benchmarks.sides import Side, ceiling_side, legacy_side
 from benchmarks.variants import Variant
 
 FEW = (1, 8, 64)  # callers, for what is beside the point at the others
-MANY = (64,)
-TIERS = {"streaming": "the tier streaming", "batch": "the tier batch"}
+MANY = (64, 128)
+TIERS = {"streaming": FEW, "batch": (8, 64, 512)}  # and their callers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ def _encoded(place: Place) -> Iterator[Track]:
 def _other_ways(place: Place) -> Iterator[Track]:
     """The same model over gRPC, its tiers, and its twins that take pixels, for which the client works too."""
     main = next(variant for variant in place.variants if variant.name == MAIN)
-    for tier, words in TIERS.items():
-        side = _over_http(place, tier, f"{main.model}_{tier}", FEW)
-        yield Track(side, {"track": "D", "title": f"D: {words}"}, (BASE, MAIN))
+    for tier, callers in TIERS.items():
+        side = _over_http(place, tier, f"{main.model}_{tier}", callers)
+        yield Track(side, {"track": "D", "title": f"D: the tier {tier}"}, (BASE, MAIN))
     for name, title, model in (
         ("grpc", "D: TritonClient over gRPC", main.model),
         ("C", "C: pixels in, rows out", main.name),

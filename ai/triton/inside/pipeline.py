@@ -6,7 +6,7 @@ takes nobody with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -36,6 +36,16 @@ class Found(NamedTuple):
 Outcome = Found | InvalidImage | InvalidDetections
 
 
+class Answer(NamedTuple):
+    """A network's, to one picture."""
+
+    raw: npt.NDArray[np.float32]
+    fit: Fit
+
+
+Answered = Answer | InvalidImage
+
+
 class Pipeline:
     def __init__(
         self, spec: DetectorSpec, engine: Engine, decode_threads: int, *, scaled: bool = False
@@ -47,14 +57,15 @@ class Pipeline:
 
     def detect(self, images: Sequence[Bytes]) -> list[Outcome]:
         """One outcome for each image, in their order."""
+        return finished(self.answered(images), self.spec)
+
+    def answered(self, images: Sequence[Bytes]) -> Iterable[Answered]:
         batch = self._room_for(images)
         prepared = self._prepare_into(batch, images)
         good = [index for index, one in enumerate(prepared) if isinstance(one, Prepared)]
         pixels = batch if len(good) == len(batch) else batch[good]
-        answers = iter(self.engine.infer(pixels) if good else ())
-        return [
-            self._finish(next(answers), one.fit) if isinstance(one, Prepared) else one for one in prepared
-        ]
+        raw = iter(self.engine.infer(pixels) if good else ())
+        return [Answer(next(raw), one.fit) if isinstance(one, Prepared) else one for one in prepared]
 
     def close(self) -> None:
         self._decoders.shutdown(cancel_futures=True)
@@ -77,11 +88,17 @@ class Pipeline:
         except InvalidImage as error:
             return error
 
-    def _finish(self, raw: npt.NDArray[np.float32], place: Fit) -> Found | InvalidDetections:
-        try:
-            return Found(found(raw, place, self.spec), place.source_width, place.source_height)
-        except InvalidDetections as error:
-            return error
+
+def finished(answered: Iterable[Answered], spec: DetectorSpec) -> list[Outcome]:
+    return [one if isinstance(one, InvalidImage) else _finished(one, spec) for one in answered]
+
+
+def _finished(answer: Answer, spec: DetectorSpec) -> Found | InvalidDetections:
+    raw, place = answer
+    try:
+        return Found(found(raw, place, spec), place.source_width, place.source_height)
+    except InvalidDetections as error:
+        return error
 
 
 def filled(found: Sequence[Found], spec: DetectorSpec) -> npt.NDArray[np.float32]:
