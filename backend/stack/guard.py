@@ -1,5 +1,6 @@
-"""Ends the parts when `crossfade up` is killed: `python -m backend.stack.guard VAR ID`, with a pipe from it as input.
+"""Ends the parts when `crossfade up` is killed, or leaves some behind.
 
+`python -m backend.stack.guard VAR ID`, with a pipe from it as input.
 The pipe breaks with whoever holds its other end, also by SIGKILL. A word on it, and the parts are somebody else's.
 """
 
@@ -17,13 +18,16 @@ RELEASED = b"released\n"
 
 @contextmanager
 def guarded(var: Path) -> Iterator[None]:
-    """The block may be killed, and nothing that is on record by then runs on. Once it is left, nobody watches."""
+    """The block may be killed, or be left by an error: nothing that is on record by then runs on. Once it is left in
+    peace, nobody watches."""
     command = [sys.executable, "-P", "-m", "backend.stack.guard", str(var), str(os.getpid())]
     with Popen(command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True) as guard:  # noqa: S603 - our own module
+        released = b""
         try:
             yield
+            released = RELEASED
         finally:
-            guard.communicate(RELEASED)
+            guard.communicate(released)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks.variants import PIXELS, Variant
 
 MAIN, OFF = "tuned", "off"
-_TUNED = Variant(MAIN, precision="f16", engine="torch", decode="gpu", instances=2, tuned=True)
+_TUNED = Variant(MAIN, precision="f16", engine="torch", decode="gpu", instances=4, tuned=True)
 
 GPU_VARIANTS = {
     variant.name: variant
@@ -16,17 +16,19 @@ GPU_VARIANTS = {
         replace(_TUNED, name=OFF, batched=False),
         replace(_TUNED, name="graph", tuned=False),
         replace(_TUNED, name="one", instances=1),
-        replace(_TUNED, name="four", instances=4),
+        replace(_TUNED, name="two", instances=2),
+        replace(_TUNED, name="eight", instances=8),
         replace(_TUNED, name="no_wait", queue_delay_ms=0.0),
         replace(_TUNED, name="long_wait", queue_delay_ms=5.0),
     )
 }
 WORDS = {
-    MAIN: "compiled, two instances, 1 ms",
+    MAIN: "compiled, four instances, 1 ms",
     OFF: "the same, batching off",
     "graph": "the same, not compiled",
     "one": "the same, one instance",
-    "four": "the same, four instances",
+    "two": "the same, two instances",
+    "eight": "the same, eight instances",
     "no_wait": "the same, no delay",
     "long_wait": "the same, 5 ms",
 }

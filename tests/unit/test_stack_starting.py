@@ -195,6 +195,18 @@ def test_parts_end_in_order_when_their_starter_is_killed_even_while_it_starts(tm
     assert noted(tmp_path / "notes")[-1] == "side ends"
 
 
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice in a row"])
+def test_parts_end_when_their_starter_is_told_to_end(tmp_path, journal, times):
+    """Its terminal's group is told, and so is make, which tells it too: nothing may be left behind for that."""
+    process = up(tmp_path)
+    assert read_until(process, "runs")
+    for _ in range(times):
+        process.terminate()
+    process.wait(30)
+    assert not journal.known()
+    assert noted(tmp_path / "notes")[-1] == "side ends"
+
+
 def test_the_guard_of_one_start_leaves_the_parts_of_another_alone(tmp_path, start):
     running = start(part(tmp_path, "ours"))
     guard = subprocess.Popen(
