@@ -1,7 +1,8 @@
 """Visits every side once a round at every number of callers, in turns of seconds, and keeps what was measured.
 
-All programs of a round run at the same time, started afresh, and all but one of them idle. So a side and the one
-that it is compared with are measured within seconds of each other, and a machine that drifts drifts for both.
+All programs of a round run at the same time, and all but one of them idle; each round starts them afresh, unless
+that takes minutes. So a side and the one that it is compared with are measured within seconds of each other, and a
+machine that drifts drifts for both.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Rounds:
     timeout_s: float
     run_alone: Callable[[], Alone] | None = None
     beside: Callable[[int, int], Mapping[str, float]] | None = None  # read between two moments, in ns
+    afresh: bool = True  # in each round
     windows: list[Window] = field(default_factory=list)
     alone: list[Alone] = field(default_factory=list)  # of each round
     health: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each program said of itself
@@ -41,18 +43,27 @@ class Rounds:
     def run(self) -> None:
         steps = len(list(self._turns(0))) + (self.run_alone is not None)
         progress = Progress(steps * self.count)
-        for number in range(self.count):
+        numbers = [*range(self.count)]
+        for together in [[number] for number in numbers] if self.afresh else [numbers]:
             with ExitStack() as stack:
                 servers = self._start(stack, progress)
                 self._look_at(servers, progress)
-                for side, callers in self._turns(number):
-                    window = self._visit(side, servers, callers, number)
-                    self.windows.append(window)
-                    progress.step(f"{side.name} x {callers}: {window.run.rps:.1f}/s")
-            if self.run_alone is not None:
-                self.alone.append(self.run_alone())
-                progress.step("loops without a server")
+                for number in together:
+                    self._round(number, servers, progress)
+            for _ in together:
+                self._without_a_server(progress)
         progress.done()
+
+    def _round(self, number: int, servers: Servers, progress: Progress) -> None:
+        for side, callers in self._turns(number):
+            window = self._visit(side, servers, callers, number)
+            self.windows.append(window)
+            progress.step(f"{side.name} x {callers}: {window.run.rps:.1f}/s")
+
+    def _without_a_server(self, progress: Progress) -> None:
+        if self.run_alone is not None:
+            self.alone.append(self.run_alone())
+            progress.step("loops without a server")
 
     def _start(self, stack: ExitStack, progress: Progress) -> Servers:
         servers: Servers = {}

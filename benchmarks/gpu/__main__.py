@@ -77,6 +77,7 @@ def measure(network: Network, variants: Sequence[Variant], settings: Settings, n
         rounds = Rounds(
             [track.side for track in tracks], settings.callers, settings.rounds, settings.timeout_s,
             beside=lambda began_ns, ended_ns: _beside(meter, began_ns, ended_ns),
+            afresh=False,  # a dozen compiled networks are minutes in loading
         )  # fmt: skip
         rounds.run()
         served = Comparison(

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -193,7 +194,7 @@ def test_a_host_that_cannot_build_says_why_and_its_guests_do_not_wait(request: p
     def build() -> Network:
         begun.set()
         deadline.wait(10)
-        raise RuntimeError("no weights")
+        raise FileNotFoundError("no weights")  # an OSError, as a name that is taken would be
 
     deadline = threading.Event()
     with ThreadPoolExecutor(2) as pool:
@@ -201,7 +202,7 @@ def test_a_host_that_cannot_build_says_why_and_its_guests_do_not_wait(request: p
         assert begun.wait(10)
         guest = pool.submit(joined, place(1, 2, request.node.name), SPEC, build)
         threading.Timer(0.3, deadline.set).start()
-        with pytest.raises(RuntimeError, match="no weights"):
+        with pytest.raises(FileNotFoundError, match="no weights"):
             host.result(15)
         with pytest.raises(HostFailed, match="could not load the network"):
             guest.result(15)
@@ -215,6 +216,28 @@ def test_a_host_of_another_user_is_none(
     channel = gpu_sharing._connected(place(1, 2, request.node.name).address(0))
     assert channel is not None
     assert not channel.welcomed("somebody")
+
+
+def test_a_host_that_hangs_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """It listens and says nothing; the model is loaded anew for that very reason."""
+    monkeypatch.setattr(gpu_sharing, "HELLO_S", 0.2)
+    mine, network = place(0, 2, request.node.name), Network()
+    listener = gpu_sharing._listening(mine.address(0))
+    assert listener is not None
+    with closing(listener), closing(joined(mine, SPEC, lambda: network)) as instance:
+        assert isinstance(instance, Host)
+        assert classes(instance.detect([b"\4"])) == [4]
+
+
+def test_where_all_names_are_taken_each_builds_for_itself(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, load: Callable[..., Load]
+) -> None:
+    monkeypatch.setattr(gpu_sharing, "LOADS", 1)
+    load(2)
+    network = Network()
+    assert joined(place(0, 2, request.node.name), SPEC, lambda: network) is network
 
 
 def test_who_says_nonsense_is_no_guest_and_disturbs_nobody(

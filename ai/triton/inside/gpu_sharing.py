@@ -35,6 +35,7 @@ from ai.triton.inside.pipeline import Answer, Answered, Outcome, finished
 
 LOADS = 16  # of one version that may live side by side: Triton has two while it loads one anew
 AGAIN_S = 0.02
+HELLO_S = 5.0  # until a host says whether a guest is welcome, which it does from its first moment
 MOST_BYTES = 2**32  # of a message: more than a batch of the largest pictures
 _LENGTHS = struct.Struct("<QQ")
 _PEER = struct.Struct("3i")  # process, user, group
@@ -79,9 +80,7 @@ class Place:
 
 def joined(place: Place, spec: DetectorSpec, build: Callable[[], Answers]) -> Detects:
     """The pipeline that `build` makes, or one that asks the instance that has made it."""
-    if not place.siblings:
-        return build()
-    while True:
+    while place.siblings:
         free = []
         for load in range(LOADS):
             channel = _connected(place.address(load))
@@ -89,9 +88,12 @@ def joined(place: Place, spec: DetectorSpec, build: Callable[[], Answers]) -> De
                 free.append(load)
             elif channel.welcomed(place.instance):
                 return Guest(channel, spec)
-        with suppress(OSError):  # another instance was quicker: it is asked now
-            return Host(_listening(place.address(free[0])), place, build)
-        time.sleep(AGAIN_S)
+        if not free:
+            break
+        if listener := _listening(place.address(free[0])):
+            return Host(listener, place, build)
+        time.sleep(AGAIN_S)  # another instance was quicker: it is asked now
+    return build()
 
 
 class Host:
@@ -100,6 +102,7 @@ class Host:
     def __init__(self, listener: socket.socket, place: Place, build: Callable[[], Answers]) -> None:
         self._listener, self._place = listener, place
         self._guests: dict[str, Channel] = {}
+        self._admitting = threading.Lock()
         self._pipeline: Future[Answers] = Future()
         threading.Thread(target=self._accept, name="guests", daemon=True).start()
         try:
@@ -130,7 +133,7 @@ class Host:
     def _serve(self, channel: Channel) -> None:
         with suppress(
             OSError, ValueError, CancelledError
-        ):  # it is gone, or was no guest, or there is no network
+        ):  # it is gone, was no guest, or there is no network
             welcome = channel.is_ours and self._takes(str(channel.receive()[0].get("instance")), channel)
             channel.send({"welcome": welcome})
             if welcome:
@@ -141,10 +144,11 @@ class Host:
 
     def _takes(self, name: str, channel: Channel) -> bool:
         """Each once, and no more than there are: any other is of another load."""
-        if name in {self._place.instance, *self._guests} or len(self._guests) >= self._place.siblings:
-            return False
-        self._guests[name] = channel
-        return True
+        with self._admitting:
+            if name in {self._place.instance, *self._guests} or len(self._guests) >= self._place.siblings:
+                return False
+            self._guests[name] = channel
+            return True
 
     @staticmethod
     def _answer(channel: Channel, pipeline: Answers) -> None:
@@ -194,12 +198,14 @@ class Channel:
         """As a guest, which then waits until the host can answer."""
         try:
             if self.is_ours:
+                self._connection.settimeout(HELLO_S)
                 self.send({"instance": instance})
                 if self.receive()[0].get("welcome"):
+                    self._connection.settimeout(None)
                     self._wait()
                     return True
         except (OSError, ValueError):
-            pass  # it is just ending
+            pass  # it is just ending, or hangs
         self.close()
         return False
 
@@ -247,14 +253,15 @@ def _connected(address: str) -> Channel | None:
     return Channel(connection)
 
 
-def _listening(address: str) -> socket.socket:
+def _listening(address: str) -> socket.socket | None:
+    """None where somebody else does already."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         listener.bind(address)
         listener.listen()
     except OSError:
         listener.close()
-        raise
+        return None
     return listener
 
 
