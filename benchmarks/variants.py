@@ -24,7 +24,7 @@ class Variant:
     batched: bool = True
     engine: str = "openvino"
     decode: str = "cpu"
-    instances: int = 1
+    instances: int | None = None  # None: the engine's habit
     tuned: bool = False  # compiled by torch for the GPU
     queue_delay_ms: float | None = None  # None: the engine's habit
     also: tuple[str, ...] = ()  # more models of it, as `crossfade models build --also`

@@ -35,12 +35,17 @@ LABEL_SETS = {"coco-80": COCO_80}
 class Serving:
     """How a Triton serves the detector; what is None is the engine's to choose."""
 
-    instances: int = 1
+    instances: int | None = None
     max_batch: int | None = None
     queue_delay_ms: float | None = None
 
     def __post_init__(self) -> None:
-        _require(1 <= self.instances <= 64, "serving.instances", self.instances, "1 to 64")
+        _require(
+            self.instances is None or 1 <= self.instances <= 64,
+            "serving.instances",
+            self.instances,
+            "1 to 64",
+        )
         _require(self.max_batch is None or 1 <= self.max_batch <= 128, "serving.max_batch", self.max_batch,
                  "1 to 128")  # fmt: skip
         _require(self.queue_delay_ms is None or 0 <= self.queue_delay_ms <= 1000, "serving.queue_delay_ms",

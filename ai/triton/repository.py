@@ -38,6 +38,8 @@ STREAMING = Batching(max_batch=8, preferred=(4, 8), delay_us=100, queue_size=64,
 BATCH = Batching(max_batch=128, preferred=(32, 64, 128), delay_us=5000, queue_size=512)
 TENSORRT = Batching(max_batch=8, preferred=(4, 8), delay_us=500, queue_size=64)
 
+GPU_INSTANCES = 4  # of a model that decodes there: they share one network, and keep it busy
+
 
 class CannotBuild(CrossfadeError):
     pass
@@ -55,7 +57,7 @@ class Options:
     calibration: tuple[Path, ...] = ()  # pictures for int8
     compiled: Path | None = None  # an engine file for tensorrt
     tuned: bool = False  # the engine torch compiles its network for this machine's GPU
-    instances: int = 0  # of each model; 0: as many as its spec says
+    instances: int = 0  # of each model; 0: as many as its spec says, or the engine has usually
 
     @property
     def on_gpu(self) -> bool:
@@ -183,7 +185,9 @@ def _python_model(name: str, kind: Kind, source: Source, batching: Batching, opt
         tuned=options.tuned,
         tensor_model=source.spec.name if in_container else None,
     )
-    return _Model(ModelPlan(name, kind, source.spec, batching, options.on_gpu, in_container), served, source)
+    usual = GPU_INSTANCES if kind == "jpeg" and served.decode == "gpu" else 1
+    plan = ModelPlan(name, kind, source.spec, batching, options.on_gpu, in_container, usual_instances=usual)
+    return _Model(plan, served, source)
 
 
 def _decode(options: Options) -> Literal["cpu", "gpu", "scaled"]:

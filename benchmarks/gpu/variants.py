@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks.variants import PIXELS, Variant
 
 MAIN, OFF = "tuned", "off"
-_TUNED = Variant(MAIN, precision="f16", engine="torch", decode="gpu", instances=4, tuned=True)
+_TUNED = Variant(MAIN, precision="f16", engine="torch", decode="gpu", tuned=True)
 
 GPU_VARIANTS = {
     variant.name: variant

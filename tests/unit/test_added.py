@@ -90,9 +90,9 @@ def test_an_edited_spec_is_another_source(tmp_path, folder, spec_file):
     add(bright(tmp_path / "x.onnx"), folder, spec=spec_file)
     before = sources(folder)["bright"]()
     toml = folder / "bright" / "detector.toml"
-    toml.write_text(toml.read_text().replace("instances = 1", "instances = 2"))
+    toml.write_text(toml.read_text().replace("[serving]", "[serving]\ninstances = 2"))
     after = sources(folder)["bright"]()
-    assert (before.spec.serving.instances, after.spec.serving.instances) == (1, 2)
+    assert (before.spec.serving.instances, after.spec.serving.instances) == (None, 2)
     assert before.fingerprint != after.fingerprint == sources(folder)["bright"]().fingerprint
 
 

@@ -8,18 +8,20 @@ import onnx
 import pytest
 import torch
 from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from ai.core.spec import Serving
 from ai.engines.onnxruntime_engine import OnnxRuntimeEngine
 from ai.engines.openvino_engine import OpenVinoEngine
 from ai.engines.quantize import CannotCalibrate, pictures_in
+from ai.triton import repository
 from ai.triton.building import tensorrt
 from ai.triton.building.catalogue import built_in
 from ai.triton.building.tuning import CannotTune
 from ai.triton.building.words import ALSO, BUILD_ENGINES
 from ai.triton.repository import CannotBuild, Options, build
 from ai.triton.stored import versions
-from ai.triton.stored.config import DETECTOR, read_config
+from ai.triton.stored.config import DETECTOR, config_text, read_config
 from ai.triton.stored.served import NotServable, Served
 from tests.tiny import A_DOG, SPEC, broken_source, tiny_source
 
@@ -106,6 +108,23 @@ def test_whoever_builds_may_ask_for_more_instances_than_the_spec_does(tmp_path):
     built(tmp_path, also=("tensors", "tiers"), instances=2)
     configs = [read_config(path) for path in tmp_path.glob("tiny*/config.pbtxt")]
     assert [config.instance_group[0].count for config in configs] == [2] * 4
+
+
+@pytest.mark.parametrize(
+    ("options", "encoded"),
+    [(Options("torch"), 4), (Options("torch", decode="cpu"), 1), (Options("torch", instances=2), 2)],
+    ids=["usually", "decoded on the processor", "as asked for"],
+)
+def test_what_shares_a_network_on_a_gpu_has_four_instances(options, encoded):
+    """What takes pixels shares none: each further instance would cost the network's memory."""
+    asked = replace(options, also=("tensors", "raw", "tiers"))
+    plans = [one.plan for one in repository._models("yolo26", built_in("yolo26"), asked)]
+    counts = {
+        plan.name: text_format.Parse(config_text(plan, [300, 6]), ModelConfig()).instance_group[0].count
+        for plan in plans
+    }
+    jpeg, pixels = ("yolo26_jpeg", "yolo26_jpeg_batch", "yolo26_jpeg_streaming"), ("yolo26", "yolo26_raw")
+    assert counts == dict.fromkeys(jpeg, encoded) | dict.fromkeys(pixels, options.instances or 1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

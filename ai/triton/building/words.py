@@ -54,7 +54,7 @@ def _build_words(commands: Commands) -> argparse.ArgumentParser:
         "build the model repository, or bring it up to date; a Triton that runs with it takes what is new",
         "  crossfade models build                                      what changed, for this CPU\n"
         "  crossfade models build yolo26 --engine torch                for a GPU: FP16\n"
-        "  crossfade models build yolo26 --engine torch --tuned --instances 4\n"
+        "  crossfade models build yolo26 --engine torch --tuned\n"
         "  crossfade models build yolo26 --precision int8 --calibrate pictures/ --max-loss 0.02\n"
         "  crossfade models build --also tensors tiers                 more models of each detector",
     )  # fmt: skip
@@ -83,7 +83,7 @@ def _build_words(commands: Commands) -> argparse.ArgumentParser:
     )  # fmt: skip
     build.add_argument(
         "--instances", type=_instances, default=0, metavar="N",
-        help="of each model; on a GPU they share one network, and four keep it busy (default: what the spec says)",
+        help="of each model (default: what its spec says; or else one, and four of what decodes on a GPU)",
     )  # fmt: skip
     build.add_argument(
         "--also", nargs="+", choices=ALSO, default=[],

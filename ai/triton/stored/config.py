@@ -67,6 +67,7 @@ class ModelPlan:
     on_gpu: bool = False
     is_front: bool = False  # hands its pixels to another model of the same server
     platform: str | None = None  # a backend of Triton's own, such as tensorrt_plan, not our Python model
+    usual_instances: int = 1  # where the spec asks for none
 
     @property
     def warm_up_sizes(self) -> tuple[int, ...]:
@@ -99,7 +100,7 @@ def _config(plan: ModelPlan, output_shape: Sequence[int]) -> pb.ModelConfig:
         config.backend = "python"
     _add_tensors(config, plan, output_shape)
     kind = pb.ModelInstanceGroup.KIND_GPU if plan.on_gpu else pb.ModelInstanceGroup.KIND_CPU
-    config.instance_group.add(count=plan.spec.serving.instances, kind=kind)
+    config.instance_group.add(count=plan.spec.serving.instances or plan.usual_instances, kind=kind)
     _add_batching(config, plan.batching)
     for size in plan.warm_up_sizes:
         _add_warm_up(config, plan, size)
