@@ -110,9 +110,9 @@ def test_a_storm_of_births_asks_the_backend_no_oftener_than_it_may(monkeypatch):
 def test_a_signal_ends_it_while_it_waits():
     line = Line()
     one = publisher()
-    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
     began = time.monotonic()
     with asked_to_end(one.stop):
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
         one.run(line.send, 60.0)
     assert time.monotonic() - began < 30
     assert len(line.batches) == 1

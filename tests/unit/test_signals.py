@@ -1,25 +1,44 @@
 """Which signals are one word, and what each word does."""
 
-import os
 import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from backend.stack import signals
 from backend.stack.signals import asked_to_end, ended_by_signals, held
 
-APART_S = 0.2
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Clock:
+    now = 1_000.0
+
+    def pass_by(self) -> None:
+        self.now += 2 * signals._TOGETHER_S
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(signals, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signals, "_TOGETHER_S", APART_S)
+def stray() -> Iterator[list[int]]:
+    """What no block hears is noted: it would end the tests, or be ignored where they run in the background."""
+    noted: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: noted.append(number)) for number in ENDING}
+    yield noted
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert not noted
 
 
 def tell(number: signal.Signals = signal.SIGTERM) -> None:
-    os.kill(os.getpid(), number)
+    signal.raise_signal(number)  # in this thread: `kill` may tell another one
 
 
 def interrupted(block: Callable[[], object]) -> bool:
@@ -31,7 +50,7 @@ def interrupted(block: Callable[[], object]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_ends_the_block(number: signal.Signals) -> None:
     went_on = []
 
@@ -44,7 +63,7 @@ def test_a_signal_ends_the_block(number: signal.Signals) -> None:
     assert not went_on
 
 
-def test_what_comes_together_with_the_first_does_not_disturb_the_ending() -> None:
+def test_what_comes_together_with_the_first_does_not_disturb_the_ending(clock: Clock) -> None:
     """It fell between the first one and `held`, and the parts of `crossfade up` ran on without it."""
     ended = []
 
@@ -63,7 +82,7 @@ def test_what_comes_together_with_the_first_does_not_disturb_the_ending() -> Non
     assert ended == [True]
 
 
-def test_a_later_one_ends_the_ending() -> None:
+def test_a_later_one_ends_the_ending(clock: Clock) -> None:
     ended = []
 
     def block() -> None:
@@ -71,7 +90,7 @@ def test_a_later_one_ends_the_ending() -> None:
             try:
                 tell()
             finally:
-                time.sleep(APART_S)
+                clock.pass_by()
                 tell()
                 ended.append(True)
 
@@ -79,7 +98,7 @@ def test_a_later_one_ends_the_ending() -> None:
     assert not ended
 
 
-def test_who_is_asked_to_end_is_asked_once_and_then_ended() -> None:
+def test_who_is_asked_to_end_is_asked_once_and_then_ended(clock: Clock) -> None:
     seen: list[str] = []
 
     def block() -> None:
@@ -87,9 +106,19 @@ def test_who_is_asked_to_end_is_asked_once_and_then_ended() -> None:
             tell()
             tell()
             seen.append("goes on")
-            time.sleep(APART_S)
+            clock.pass_by()
             tell()
             seen.append("goes on for ever")
 
     assert interrupted(block)
     assert seen == ["asked", "goes on"]
+
+
+def test_a_signal_that_was_ignored_stays_so() -> None:
+    """That is how `nohup` works."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            tell(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
