@@ -48,7 +48,17 @@ def test_nobody_else_in_our_code_listens() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if makes.search(path.read_text())
     }
-    assert making == {"backend/serve.py", "ai/serving/run.py"} | PROBES
+    assert making == {"backend/serve.py", "ai/serving/run.py", SHARING} | PROBES
+
+
+SHARING = "ai/triton/inside/gpu_sharing.py"  # among the processes of one model
+
+
+def test_what_the_processes_of_a_model_say_to_each_other_leaves_no_machine() -> None:
+    """That another user is refused: tests/unit/test_gpu_sharing.py."""
+    sockets = re.findall(r"socket\.socket\((.*?)\)", (ROOT / SHARING).read_text())
+    assert sockets
+    assert set(sockets) == {"socket.AF_UNIX"}
 
 
 PROBES = {

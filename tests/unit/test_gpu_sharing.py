@@ -218,6 +218,21 @@ def test_a_host_of_another_user_is_none(
     assert not channel.welcomed("somebody")
 
 
+def test_a_guest_of_another_user_is_not_even_listened_to(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    mine = place(0, 2, request.node.name)
+    with closing(joined(mine, SPEC, Network)):
+        monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+        stranger = gpu_sharing._connected(mine.address(0))
+        assert stranger is not None
+        assert stranger.receive()[0] == {"welcome": False}
+        monkeypatch.undo()
+        guest = gpu_sharing._connected(mine.address(0))
+        assert guest is not None
+        assert guest.welcomed(place(1, 2, request.node.name).instance)
+
+
 def test_a_host_that_hangs_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
