@@ -194,7 +194,7 @@ ON_THE_WAY_TO_TRITON = (
     Fault("half-closed in an answer", partial(broken_line, HalfClose(MID_ANSWER_BYTES))),
     Fault("a black hole", partial(broken_line, Blackhole()), SLOW, quick_over="grpc"),
     Fault("a black hole for answers", partial(broken_line, Blackhole(direction=ANSWER)), SLOW),
-    Fault("cut in an answer", partial(broken_line, CutMidBody(MID_ANSWER_BYTES)), quick_over="http"),
+    Fault("cut in an answer", partial(broken_line, CutMidBody(MID_ANSWER_BYTES))),
     Fault("refused", partial(broken_line, Refuse())),
     Fault("TLS where none is spoken", partial(broken_line, WrongTls())),
     Fault(f"gone and back every {FLAP_S:g} s", flapping_line),

@@ -143,7 +143,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "legacy alone carries the whole load", "processes", "the premise of every fallback",
         legacy_alone, Without("a legacy service that is there", {"YOLO26_URL": "http://127.0.0.1:9"}),
-        variables={"TRITON_ENABLED": "false"}, first="legacy", quick=True,
+        variables={"TRITON_ENABLED": "false"}, first="legacy",
     ),
     Row(
         f"kill -9 Triton, {KILLS} times", "processes", "nobody waits for it, nobody is lost",
