@@ -40,12 +40,8 @@ class Serving:
     queue_delay_ms: float | None = None
 
     def __post_init__(self) -> None:
-        _require(
-            self.instances is None or 1 <= self.instances <= 64,
-            "serving.instances",
-            self.instances,
-            "1 to 64",
-        )
+        _require(self.instances is None or 1 <= self.instances <= 64, "serving.instances", self.instances,
+                 "1 to 64")  # fmt: skip
         _require(self.max_batch is None or 1 <= self.max_batch <= 128, "serving.max_batch", self.max_batch,
                  "1 to 128")  # fmt: skip
         _require(self.queue_delay_ms is None or 0 <= self.queue_delay_ms <= 1000, "serving.queue_delay_ms",

@@ -41,8 +41,9 @@ class TritonPythonModel:
             )
             return build_pipeline(self.served, self.engine, threads)
 
-        place = Place.of(args, groups)
-        self.pipeline: Detects = joined(place, self.served.spec, build) if self.shares else build()
+        self.pipeline: Detects = (
+            joined(Place.of(args, groups), self.served.spec, build) if self.shares else build()
+        )
 
     @property
     def shares(self) -> bool:

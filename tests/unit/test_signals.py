@@ -63,38 +63,43 @@ def test_a_signal_ends_the_block(number: signal.Signals) -> None:
     assert not went_on
 
 
-def test_what_comes_together_with_the_first_does_not_disturb_the_ending(clock: Clock) -> None:
-    """It fell between the first one and `held`, and the parts of `crossfade up` ran on without it."""
-    ended = []
+def while_it_ends(ending: Callable[[], None]) -> bool:
+    """A block is told to end, and does this meanwhile; whether Ctrl-C is what left it."""
 
     def block() -> None:
         with ended_by_signals():
             try:
                 tell()
             finally:
-                tell()
-                tell(signal.SIGINT)
-                with held() as came:
-                    tell()
-                    ended.append(came())
+                ending()
 
-    assert interrupted(block)
+    return interrupted(block)
+
+
+def test_what_comes_together_with_the_first_does_not_disturb_the_ending(clock: Clock) -> None:
+    """It fell between the first one and `held`, and the parts of `crossfade up` ran on without it."""
+    ended = []
+
+    def ending() -> None:
+        tell()
+        tell(signal.SIGINT)
+        with held() as came:
+            tell()
+            ended.append(came())
+
+    assert while_it_ends(ending)
     assert ended == [True]
 
 
 def test_a_later_one_ends_the_ending(clock: Clock) -> None:
     ended = []
 
-    def block() -> None:
-        with ended_by_signals():
-            try:
-                tell()
-            finally:
-                clock.pass_by()
-                tell()
-                ended.append(True)
+    def ending() -> None:
+        clock.pass_by()
+        tell()
+        ended.append(True)
 
-    assert interrupted(block)
+    assert while_it_ends(ending)
     assert not ended
 
 

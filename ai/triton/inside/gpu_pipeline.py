@@ -30,8 +30,8 @@ END_OF_IMAGE = b"\xff\xd9"
 TRAILER_BYTES = 64  # cameras pad behind the end
 
 PART = 16  # pictures of a batch that go through the network together, while the next ones are decoded
-# As many as a Hopper has decoders. Given 32 at once beside a network at work, nvJPEG does a fifth of what it does
-# given 7 (`call beside` of the GPU's benchmark).
+# As many as a Hopper has decoders. Given eight at once beside a network at work, nvJPEG does less than a tenth of what
+# it does given seven (`call beside` of the GPU's benchmark).
 DECODERS = 7
 
 
@@ -67,9 +67,7 @@ class GpuPipeline(Pipeline):
             torch.cuda.Stream(engine.device)  # type: ignore[no-untyped-call]
             for _ in range(2)
         )
-        self._queueing = (
-            threading.Lock()
-        )  # the engine's places for pixels and answers are one picture's at a time
+        self._queueing = threading.Lock()  # the engine has one place for pixels, and one for answers
 
     def answered(self, images: Sequence[Bytes]) -> Iterator[Answered]:
         """Begins with all parts, and ends one after the other: who finishes the first need not wait for the last."""

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -280,7 +280,7 @@ def _split(content: memoryview, lengths: Sequence[int]) -> list[memoryview]:
 def _packed(answered: Sequence[Answered]) -> tuple[dict[str, Any], bytes]:
     """What the network said of all good pictures in one piece; all its answers have one shape."""
     raws = [one.raw for one in answered if isinstance(one, Answer)]
-    said = [str(one) if isinstance(one, InvalidImage) else _numbers(one.fit) for one in answered]
+    said = [str(one) if isinstance(one, InvalidImage) else astuple(one.fit) for one in answered]
     of_each = {"shape": list(raws[0].shape), "type": raws[0].dtype.str} if raws else {}
     return {"said": said, **of_each}, b"".join(raw.tobytes() for raw in raws)
 
@@ -290,7 +290,3 @@ def _unpacked(header: Mapping[str, Any], content: memoryview) -> list[Answered]:
     return [
         InvalidImage(one) if isinstance(one, str) else Answer(next(raws), Fit(*one)) for one in header["said"]
     ]
-
-
-def _numbers(fit: Fit) -> list[int]:
-    return [getattr(fit, name) for name in Fit.__slots__]
