@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import httpx
@@ -16,7 +17,9 @@ import pytest
 from ai.core.errors import ServerError
 from ai.triton import repository
 from ai.triton.client import TritonClient
+from ai.triton.embedded.settings import EmbeddedSettings
 from ai.triton.repository import Options
+from ai.triton.server import TritonServer
 from tests.tiny import tiny_source
 from tests.tritons import RunningTriton, running_triton
 
@@ -45,21 +48,24 @@ class TritonPythonModel(Model):
 """
 
 
-@pytest.fixture(scope="module")
-def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTriton]:
-    folder = tmp_path_factory.mktemp("sharing")
+def built_in(folder: Path) -> Path:
     models = folder / "models"
     (folder / "notes").mkdir()
     options = Options(engine="onnxruntime", instances=INSTANCES)
     repository.build(models, {"tiny": tiny_source(folder)}, options, lambda _: None)
     for model in models.glob("*/*/model.py"):
         model.write_text(SHARING)
-    with running_triton(models) as server:
+    return models
+
+
+@pytest.fixture(scope="module")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTriton]:
+    with running_triton(built_in(tmp_path_factory.mktemp("sharing"))) as server:
         yield server
 
 
-def noted(triton: RunningTriton, what: str) -> set[int]:
-    return {int(note.name.split("-")[1]) for note in (triton.repository.parent / "notes").glob(f"{what}-*")}
+def noted(models: Path, what: str) -> set[int]:
+    return {int(note.name.split("-")[1]) for note in models.with_name("notes").glob(f"{what}-*")}
 
 
 def picture() -> bytes:
@@ -68,8 +74,8 @@ def picture() -> bytes:
     return data.tobytes()
 
 
-async def ask(triton: RunningTriton, times: int) -> list[str]:
-    async with TritonClient.at(triton.grpc_url, "grpc") as client:
+async def ask(grpc_url: str, times: int) -> list[str]:
+    async with TritonClient.at(grpc_url, "grpc") as client:
         answers = await asyncio.gather(
             *(client.detect(MODEL, picture(), timeout_s=20) for _ in range(times)), return_exceptions=True
         )
@@ -80,9 +86,9 @@ async def ask(triton: RunningTriton, times: int) -> list[str]:
 
 
 async def test_all_instances_answer_and_one_of_them_has_the_engine(triton: RunningTriton) -> None:
-    assert set(await ask(triton, 60)) == {"cat"}
-    assert len(noted(triton, "built")) == 1
-    assert len(noted(triton, "asked")) == INSTANCES
+    assert set(await ask(triton.grpc_url, 60)) == {"cat"}
+    assert len(noted(triton.repository, "built")) == 1
+    assert len(noted(triton.repository, "asked")) == INSTANCES
 
 
 async def test_a_picture_that_is_none_is_refused_by_each_of_them(triton: RunningTriton) -> None:
@@ -94,7 +100,7 @@ async def test_a_picture_that_is_none_is_refused_by_each_of_them(triton: Running
 
 async def test_loaded_anew_it_has_a_new_engine_and_loses_no_request(triton: RunningTriton) -> None:
     """Triton has both for a moment, and then ends the old one."""
-    before = noted(triton, "built")
+    before = noted(triton.repository, "built")
     url = f"http://{triton.http_url}/v2/repository/models/{MODEL}/load"
     [file] = triton.repository.glob(f"{MODEL}/1/model.py")
     file.write_text(SHARING + "\n# changed, or Triton would not load it\n")
@@ -105,21 +111,21 @@ async def test_loaded_anew_it_has_a_new_engine_and_loses_no_request(triton: Runn
 
     loading, answers = asyncio.create_task(load()), []
     while not loading.done():
-        answers += await ask(triton, 6)
+        answers += await ask(triton.grpc_url, 6)
     await loading
     deadline = time.monotonic() + 20
     while before & set(triton.stub_pids()):
         assert time.monotonic() < deadline, "the old instances live on"
-        answers += await ask(triton, 6)
-    assert set(answers + await ask(triton, 60)) == {"cat"}
-    assert len(noted(triton, "built") - before) == 1
+        answers += await ask(triton.grpc_url, 6)
+    assert set(answers + await ask(triton.grpc_url, 60)) == {"cat"}
+    assert len(noted(triton.repository, "built") - before) == 1
 
 
 async def test_without_the_one_that_has_the_engine_each_says_so(triton: RunningTriton) -> None:
     """The last of these tests: nobody heals this Triton."""
-    [host] = noted(triton, "built") & set(triton.stub_pids())
+    [host] = noted(triton.repository, "built") & set(triton.stub_pids())
     os.kill(host, signal.SIGKILL)
-    answers = await ask(triton, 30)
+    answers = await ask(triton.grpc_url, 30)
     assert "cat" not in answers
     assert any(
         "the instance that has the GPU is gone; the model has to be loaded anew" in one for one in answers
@@ -127,3 +133,24 @@ async def test_without_the_one_that_has_the_engine_each_says_so(triton: RunningT
     async with TritonClient.at(triton.grpc_url, "grpc") as client:
         with pytest.raises(ServerError):
             await client.detect(MODEL, picture(), timeout_s=20)
+
+
+async def test_a_supervisor_heals_all_of_them_when_the_one_that_has_the_engine_is_killed(
+    tmp_path: Path,
+) -> None:
+    models, told = built_in(tmp_path), []
+    settings = EmbeddedSettings(
+        crossfade_var=tmp_path / "var", triton_repository=models, triton_probe_interval_s=0.5,
+        triton_probe_timeout_s=1.0, triton_http_port=0, triton_grpc_port=0, triton_metrics_port=0,
+    )  # fmt: skip
+    with TritonServer(settings, told.append) as server:
+        url = server.running.grpc_url
+        assert set(await ask(url, 30)) == {"cat"}
+        [host] = noted(models, "built")
+        os.kill(host, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while len(noted(models, "built")) < 2 or set(await ask(url, 30)) != {"cat"}:
+            assert time.monotonic() < deadline, told
+            await asyncio.sleep(0.3)
+    assert any("it is loaded again" in one for one in told)
+    assert len(noted(models, "built")) == 2
