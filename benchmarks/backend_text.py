@@ -123,8 +123,8 @@ def _verdicts(report: Report) -> Iterator[str]:
 
 
 def _flags(name: str, measured: Measured) -> Iterator[str]:
+    yield from warnings([row.cell for row in measured.measured])
     for row in measured.measured:
-        yield from warnings(row.cell)
         if row.cell.loadgen_cpu_cores >= BUSY_CORES:
             yield f"FLAG: {row.cell.service} at {row.cell.callers} callers: the generator was at its own limit"
     if not measured.agrees:

@@ -11,7 +11,6 @@ Held are as many as lose no more than every hundredth frame. Each figure is the 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from benchmarks.baseline import commit
 from benchmarks.capacity_report import SCHEMA, SUITE, Held, Report, Settings, as_text
 from benchmarks.command import concluded
 from benchmarks.holding import LOST_SHARE, Try, most_held
-from benchmarks.machine import this_machine
+from benchmarks.machine import this_machine, usable_cores
 from benchmarks.options import number_between, size, whole_number_to
 from benchmarks.pictures import JPEG_QUALITY, Size, draw_pictures
 from benchmarks.processes import ROOT, Server, legacy_service, running
@@ -164,7 +163,7 @@ def settings_of(words: Sequence[str] | None) -> tuple[Settings, Path]:
     add(
         "--workers",
         type=whole_number_to(64),
-        default=max(1, (os.cpu_count() or 1) // 4),
+        default=max(1, len(usable_cores()) // 4),
         help="of the backend",
     )
     add("--size", type=size, default="1280x720", help="of the pictures (1280x720)")

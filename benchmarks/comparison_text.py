@@ -170,8 +170,7 @@ def _about(report: Comparison) -> Iterator[str]:
 
 
 def _flags(report: Comparison) -> Iterator[str]:
-    for row in report.measured:
-        yield from warnings(row.cell)
+    yield from warnings([row.cell for row in report.measured])
     if BASE in report.objects and report.objects[BASE] != report.objects.get(
         BATCHED_TWIN, report.objects[BASE]
     ):

@@ -26,7 +26,7 @@ PACKAGES = (
 @dataclass(frozen=True, slots=True)
 class Machine:
     cpu: str
-    cores: int  # that this process may use
+    cores: int
     memory_gib: float
     gpus: tuple[str, ...]
     os: str
@@ -53,7 +53,7 @@ class Machine:
 def this_machine() -> Machine:
     return Machine(
         cpu=_cpu(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0,
+        cores=len(usable_cores()),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         gpus=_gpus(),
         os=_os(),
@@ -64,11 +64,22 @@ def this_machine() -> Machine:
     )
 
 
+def usable_cores() -> set[int]:
+    """That this process may use, by number."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def shown_gpus() -> list[str]:
+    """That CUDA shows this process, by number or name; none: all of them."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # noqa: TID251 - CUDA reads it, and nvidia-smi does not
+    return [one.strip() for one in shown.split(",") if one.strip()]
 
 
 def _gpus() -> tuple[str, ...]:
@@ -77,6 +88,7 @@ def _gpus() -> tuple[str, ...]:
     if smi is None:
         return ()
     query = [smi, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    query += [f"--id={','.join(shown)}"] if (shown := shown_gpus()) else []
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):

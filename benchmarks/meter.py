@@ -1,4 +1,4 @@
-"""What the processors of this machine did between two moments, and for whom."""
+"""What the processors that this program may use did between two moments, and for whom."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # its types are a package of their own that nothing else needs
+
+from benchmarks.machine import usable_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Cores:
 
     server: float | None  # the processes under load and their children, if their ids are known
     loadgen: float
-    others: float | None  # every other process of the machine
+    others: float | None  # every other process, on the same processors
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,11 @@ def _family_s(pid: int) -> float | None:
 
 
 def _machine_s() -> float:
-    times = psutil.cpu_times()
+    usable = usable_cores()
+    return sum(_busy_s(times) for core, times in enumerate(psutil.cpu_times(percpu=True)) if core in usable)
+
+
+def _busy_s(times: Any) -> float:
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - _counted_twice(times))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.report import DISTURBED_CORES, DISTURBED_SHARE, ENOUGH, STAGES, Cell, Report
 
+SAID_ONE_BY_ONE = 5  # rows that were disturbed
+
 Column = Callable[[Cell], str]
 
 
@@ -25,8 +27,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _grid(_SPLIT, report.cells)
     yield ""
     yield ceiling_verdict(report.smallest_ceiling_ratio)
-    for cell in (*report.cells, *report.ceiling):
-        yield from warnings(cell)
+    yield from warnings([*report.cells, *report.ceiling])
 
 
 def ceiling_verdict(smallest: float | None) -> str:
@@ -37,16 +38,33 @@ def ceiling_verdict(smallest: float | None) -> str:
     return f"The generator's ceiling is at least {smallest:.0f} x every measured rate: it was not the limit."
 
 
-def warnings(cell: Cell, cores: int = 1) -> Iterator[str]:
+def warnings(cells: Sequence[Cell], cores: int = 1) -> Iterator[str]:
     """Of a machine with so many cores: what watches a GPU takes more of one than would leave two cores undisturbed."""
-    place = f"{cell.service} {cell.size} at {cell.callers} callers"
-    for reason, times in {**cell.errors, "busy (503)": cell.busy}.items():
-        if times:
-            yield f"NOT ANSWERED: {place}: {times} x {reason}"
-    if not cell.requests:
-        yield f"NO FIGURE: {place}: nothing was answered in its windows; try more --seconds"
-    if (cell.other_cpu_cores or 0.0) >= max(DISTURBED_CORES, DISTURBED_SHARE * cores):
-        yield f"DISTURBED: {place}: other processes kept {cell.other_cpu_cores:.2f} cores busy"
+    for cell in cells:
+        for reason, times in {**cell.errors, "busy (503)": cell.busy}.items():
+            if times:
+                yield f"NOT ANSWERED: {_place(cell)}: {times} x {reason}"
+        if not cell.requests:
+            yield f"NO FIGURE: {_place(cell)}: nothing was answered in its windows; try more --seconds"
+    yield from _disturbed(cells, max(DISTURBED_CORES, DISTURBED_SHARE * cores))
+
+
+def _disturbed(cells: Sequence[Cell], from_cores: float) -> Iterator[str]:
+    others = [(cell, cell.other_cpu_cores or 0.0) for cell in cells]
+    found = [(cell, busy) for cell, busy in others if busy >= from_cores]
+    if len(found) > SAID_ONE_BY_ONE:
+        least, *_, most = sorted(busy for _, busy in found)
+        yield (
+            f"DISTURBED: {len(found)} of {len(cells)} rows: other processes kept {least:.2f} to {most:.2f} cores "
+            "busy (*other CPU*)"
+        )
+        return
+    for cell, busy in found:
+        yield f"DISTURBED: {_place(cell)}: other processes kept {busy:.2f} cores busy"
+
+
+def _place(cell: Cell) -> str:
+    return f"{cell.service} {cell.size} at {cell.callers} callers"
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from benchmarks.machine import shown_gpus
+
 EVERY_MS = 200
 FIRST_S = 20.0  # until the driver has answered for the first time
 QUERY = ("utilization.gpu", "power.draw", "memory.used")
@@ -74,14 +76,14 @@ def _mean(readings: Sequence[Reading]) -> GpuLoad:
 
 
 @contextmanager
-def metered(device: int = 0) -> Iterator[GpuMeter]:
+def metered() -> Iterator[GpuMeter]:
     """As long as the block lasts; it sees nothing where there is no `nvidia-smi`."""
-    meter, program = GpuMeter(), shutil.which("nvidia-smi")
+    meter, program, (gpu, *_) = GpuMeter(), shutil.which("nvidia-smi"), shown_gpus() or ["0"]
     if program is None:
         yield meter
         return
     command = [
-        program, f"--id={device}", f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits",
+        program, f"--id={gpu}", f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits",
         f"-lms={EVERY_MS}",
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:

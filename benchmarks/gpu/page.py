@@ -17,7 +17,7 @@ def figures(result: Mapping[str, Any]) -> str:
     parts = [_where(report), "", *(f"- {line}" for line in _verdicts(report)), ""]
     for title, rows in _tables(report):
         parts += [f"**{title}**", "", *markdown_table(rows), ""]
-    return "\n".join([*parts, *_remarks(report)]).strip() + "\n"
+    return "\n".join([*parts, *(f"- {line}" for line in _remarks(report))]).strip() + "\n"
 
 
 def as_text(report: GpuReport) -> str:
@@ -38,8 +38,7 @@ def _verdicts(report: GpuReport) -> Iterator[str]:
 
 def _remarks(report: GpuReport) -> Iterator[str]:
     yield ceiling_verdict(report.served.smallest_ceiling_ratio)
-    for row in report.served.measured:
-        yield from warnings(row.cell, report.served.machine.cores)
+    yield from warnings([row.cell for row in report.served.measured], report.served.machine.cores)
 
 
 def _tables(report: GpuReport) -> Iterator[tuple[str, Rows]]:

@@ -5,7 +5,6 @@ The generator is several processes throughout: one sends less than a GPU answers
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from benchmarks import kserve
 from benchmarks.comparison import BASE
 from benchmarks.cpu.tracks import Track
 from benchmarks.gpu.variants import MAIN, OFF, WORDS
+from benchmarks.machine import usable_cores
 from benchmarks.pictures import Pictures
 from benchmarks.processes import Program
 from benchmarks.sides import Side, ceiling_side, legacy_side
@@ -38,7 +38,7 @@ class Place:
 
 
 def tracks_of(place: Place) -> list[Track]:
-    processes = max(1, (os.cpu_count() or 1) // 2)
+    processes = max(1, len(usable_cores()) // 2)
     tracks = [
         Track(
             legacy_side(place.legacy, place.pictures.paths, place.seconds),

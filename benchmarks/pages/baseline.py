@@ -30,7 +30,7 @@ def figures(result: Mapping[str, Any]) -> str:
     report = _REPORT.validate_python(result)
     smallest = report.settings.sizes[0]
     cells = [cell for name in report.settings.services for cell in report.cells_of(name, smallest)]
-    flags = [f"- {line}" for cell in cells for line in warnings(cell)]
+    flags = [f"- {line}" for line in warnings(cells)]
     parts = [_about(report, smallest), table(HEADERS, [_row(cell) for cell in cells]), "\n".join(flags)]
     return "\n\n".join(part for part in (*parts, ceiling_verdict(report.smallest_ceiling_ratio)) if part)
 

@@ -22,7 +22,7 @@ from benchmarks.machine import this_machine
 from benchmarks.plot import draw
 from benchmarks.processes import ROOT, NotStartedError, Program, do_nothing, running
 from benchmarks.report import Report, Settings, Spread, beside_ceiling, summarise
-from benchmarks.table import as_text
+from benchmarks.table import as_text, warnings
 from benchmarks.wire import NotLoopbackError
 
 pytestmark = pytest.mark.alone
@@ -424,6 +424,40 @@ def test_a_cell_without_answers_is_said_not_drawn_as_nothing(report: Report, tmp
     assert failed.errors == 200
     assert "NOT ANSWERED: yolo26 128x72 at 1 callers: 200 x status 500" in as_text(failed)
     assert draw(failed, tmp_path / "failed.json")[0].stat().st_size > 0
+
+
+def test_rows_that_others_disturbed_are_one_line_when_they_are_many(report: Report) -> None:
+    quiet, busy = (replace(report.cells[0], other_cpu_cores=cores) for cores in (0.1, 0.3))
+    few = list(warnings([quiet, *(replace(busy, callers=number) for number in range(5))]))
+    assert few[0] == "DISTURBED: yolo26 128x72 at 0 callers: other processes kept 0.30 cores busy"
+    assert len(few) == 5
+    most = replace(busy, callers=5, other_cpu_cores=2.5)
+    (many,) = warnings([quiet, *(replace(busy, callers=number) for number in range(5)), most])
+    assert many == "DISTURBED: 6 of 7 rows: other processes kept 0.30 to 2.50 cores busy (*other CPU*)"
+    assert not list(warnings([quiet]))
+    assert not list(warnings([busy], cores=16))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core")
+def test_meter_sees_only_the_cores_that_it_may_use() -> None:
+    """What spins on the other core is nobody's disturbance; on its own core it is."""
+    allowed = os.sched_getaffinity(0)
+    first, second = sorted(allowed)[:2]
+    code = f"import os; os.sched_setaffinity(0, {{{second}}}); print(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as spinning:
+        assert spinning.stdout is not None
+        spinning.stdout.readline()
+        try:
+            seen = {}
+            for core in (first, second):
+                os.sched_setaffinity(0, {core})
+                before = meter.Reading.take()
+                time.sleep(0.5)
+                seen[core] = meter.Reading.take().machine_s - before.machine_s
+        finally:
+            os.sched_setaffinity(0, allowed)
+            spinning.kill()
+    assert seen[second] > seen[first] + 0.2
 
 
 def test_a_broken_generator_is_told(tmp_path: Path) -> None:

@@ -139,6 +139,30 @@ def test_a_gpu_is_read_beside_a_window_and_left_in_peace_after_it(driver: Path) 
     assert meter.between(0, 1) is None
 
 
+@pytest.mark.parametrize(("shown", "read"), [(None, "0"), ("", "0"), ("1", "1"), (" GPU-1f , 2", "GPU-1f")])
+def test_the_gpu_that_is_read_is_the_one_that_cuda_shows(
+    driver: Path, monkeypatch: pytest.MonkeyPatch, shown: str | None, read: str
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if shown is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    with metered():
+        pass
+    assert f"--id={read}" in driver.with_suffix(".asked").read_text().split()
+
+
+def test_a_machine_names_the_gpus_that_cuda_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver tells all of them, whatever CUDA is told; this one says what it was asked for."""
+    script = tmp_path / "nvidia-smi"
+    script.write_text('#!/bin/sh\necho "asked: $*"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1, 3")
+    assert this_machine().gpus[0].endswith("--id=1,3")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert "--id" not in this_machine().gpus[0]
+
+
 def test_without_a_driver_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with metered() as meter:
