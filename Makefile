@@ -27,12 +27,17 @@ up: setup
 down: setup
 	$(BIN)/crossfade down
 
-# What may run beside others does, one process more than there are cores, for much of it waits; the rest has the machine
-# for itself. Both are run, whatever the first says. Three tests may be wrong once, and are shown: docs/decisions.md.
-BESIDE = -n $$(( $$($(BIN)/python -c 'import os; print(os.cpu_count())') + 1 )) --dist loadfile
-AGAIN = --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
+# Three runs, each whatever the ones before said: what needs few parts, one process more than there are cores, for much of
+# it waits; what needs a whole stack, one process a core, the longest files first; what measures, with the machine for
+# itself. In each three tests may be wrong once, and are shown: docs/decisions.md.
+CORES = $$($(BIN)/python -c 'import os; print(os.cpu_count())')
+PYTEST = $(BIN)/python -m pytest -q --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
 test: setup
-	@$(BIN)/python -m pytest -q $(AGAIN) $(BESIDE) -m "beside and not alone"; first=$$?; $(BIN)/python -m pytest $(AGAIN) -m "not beside or alone" && exit $$first
+	@failed=0; \
+	$(PYTEST) -m "beside and not alone" -n $$(($(CORES) + 1)) --dist loadfile || failed=$$?; \
+	$(PYTEST) -m "not beside and not alone" -n $(CORES) --dist loadfile --no-loadscope-reorder || failed=$$?; \
+	$(PYTEST) -m alone || failed=$$?; \
+	exit $$failed
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -24,10 +24,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs few parts and measures nothing may run beside others; of the rest, what says so."""
+    """What needs few parts and measures nothing may run beside many others; of the rest, what says so."""
     for item in items:
         if item.path.relative_to(HERE).parts[0] in BESIDE and not item.get_closest_marker("alone"):
             item.add_marker(pytest.mark.beside)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture

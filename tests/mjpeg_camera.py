@@ -43,10 +43,10 @@ class MjpegCamera:
         try:
             while self.plugged_in:
                 number = next(self._numbers)
+                self.sent.append(number)
                 handler.wfile.write(
                     b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + picture(number) + b"\r\n"
                 )
-                self.sent.append(number)
                 time.sleep(self._period_s)
         except OSError:
             pass

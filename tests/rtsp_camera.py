@@ -43,8 +43,8 @@ class RtspCamera:
                 return
             ticks = round((time.monotonic() - began) * RTP_CLOCK_HZ)
             packet = _rtp(sequence, ticks, _payload(picture(sequence)))
-            handler.wfile.write(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
             self.sent.append(sequence)
+            handler.wfile.write(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
             time.sleep(self._period_s)
 
 

@@ -14,7 +14,7 @@ from tests.chaos.soak import Plan, Soak
 pytestmark = [pytest.mark.timeout(400), pytest.mark.alone]
 
 SMALL = Plan(
-    minutes=0.6, seed=3, fault_every_s=12, sample_every_s=1, settling_s=1.5, most_per_s=15, measure_s=1.5
+    minutes=0.45, seed=3, fault_every_s=12, sample_every_s=1, settling_s=1.5, most_per_s=15, measure_s=1.5
 )
 LEAKY = Plan(
     minutes=0.4, fault_every_s=60, sample_every_s=0.8, most_per_s=15, measure_s=1.5, leaks=tuple(LEAKS)

@@ -25,7 +25,7 @@ from tests.paging import Told
 from tests.prometheus_server import MONITORING, needs_prometheus
 from tests.shortened_rules import shorter_expression
 
-pytestmark = [needs_prometheus, needs_alertmanager, pytest.mark.timeout(300)]
+pytestmark = [needs_prometheus, needs_alertmanager, pytest.mark.timeout(300), pytest.mark.long]
 
 ALERTMANAGER = str(MONITORING / "alertmanager.yml")
 RULES = [

@@ -14,7 +14,7 @@ from tests.faults import FAULTS, NEWER, OLDER
 from tests.proof_stack import DETECTOR, Stack, proof_stack, ramped
 from tests.traffic import Traffic, watched
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 FEW_SAMPLES = {
     "RAMP_STEPS": "0.1,1",
