@@ -25,6 +25,7 @@ from ai.triton.embedded.server_log import ServerLog
 from tests.services import free_port
 
 START_TIMEOUT_S = 60
+FAULTS = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
 
 
 @dataclass
@@ -114,8 +115,16 @@ class RunningTriton:
 
     def kill(self) -> None:
         """SIGKILL, as the kernel does when memory is short; returns when it and its stubs are gone."""
-        os.kill(self.pid, signal.SIGKILL)
+        if self.process is not None and not self.process.ended:
+            os.kill(self.pid, signal.SIGKILL)
         self.stop()
+
+    @property
+    def crash(self) -> str:
+        """What it said last if it ended by a fault of its own; a test that ends it sends other signals."""
+        if self.process is None or not self.process.ended or not self.process.how_it_ended.endswith(FAULTS):
+            return ""
+        return f"tritonserver {self.process.how_it_ended}; its last words: {self.log_text()[-4000:]}"
 
     def stop(self) -> None:
         if self.process is not None:
@@ -147,9 +156,11 @@ def running_triton(repository: Path, arguments: Sequence[str] = ()) -> Iterator[
         try:
             triton.start()
             yield triton
+            crash = triton.crash
         finally:
             triton.stop()
             log.close()
+        assert not crash, crash
 
 
 def plan_in(directory: Path, repository: Path, arguments: Sequence[str] = ()) -> Plan:
