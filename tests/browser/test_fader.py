@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Opener
 from tests.browser.page import ALL, Console
 from tests.browser.stage import VIEWER, Stage
+
+pytestmark = pytest.mark.alone  # quick keys, and one change right behind another
 
 RTDETR, YOLO26 = "Share of Triton, rtdetr", "Share of Triton, yolo26"
 
