@@ -87,6 +87,7 @@ async function applyDraft(send) {
     });
     if (answer === "done" || answer === "rolled back") send.reason.value = "";
     if (isSame(draft, sent)) draft = emptyDraft(); // what was moved meanwhile is not sent yet
+    else if (answer === "done" && !isEmpty(draft)) draft = { ...draft, seen: seenNow() }; // nobody was between the two
   } catch (error) {
     write(send.failed, `${failure("Not applied", error)} The draft is kept.`);
     if (error.status === 401 || error.status === 403) sayFailed("The shares were not changed", error);

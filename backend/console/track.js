@@ -7,12 +7,13 @@ const TICKS = [0, 25, 50, 75, 100];
 
 /**
  * A fader named `label`; `moved(share)` hears each move. `show({drafted, asked, effective, enabled})` puts it where
- * it belongs: the cap at the draft or what is asked for, a hollow cap at what is asked for, a mark at what is so.
+ * it belongs: the cap at the draft or what is asked for, a hollow cap at what is asked for, a mark at what is so. Until
+ * then nothing can be moved.
  */
 export function track(label, moved, master = false) {
   const told = (input) => { if (input.value !== "" && input.validity.valid) moved(shareOf(input.valueAsNumber)); };
-  const slider = el("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": label, on: { input: () => told(slider) } });
-  const number = el("input", { type: "number", min: 0, max: 100, step: "any", inputmode: "decimal", "aria-label": `${label}, in per cent`,
+  const slider = el("input", { type: "range", min: 0, max: 100, step: 1, disabled: true, "aria-label": label, on: { input: () => told(slider) } });
+  const number = el("input", { type: "number", min: 0, max: 100, step: "any", inputmode: "decimal", disabled: true, "aria-label": `${label}, in per cent`,
     on: { input: () => told(number) } });
   const asked = el("span", { class: "asked", "aria-hidden": "true" });
   const marks = [mark(), mark()];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Console:
         """By the link that carries the key; returns when the page is live."""
         self.visit(key)
         expect(self.line).to_have_text("live", timeout=LATE_MS)
-        expect(self.page.get_by_role("slider", name=ALL)).to_be_visible()
+        expect(self.master).to_have_attribute("aria-valuetext", re.compile("asked for"))
         return self
 
     def visit(self, key: str | None) -> None:
@@ -103,7 +104,7 @@ class Console:
         if reason:
             self.region("Crossfader").get_by_role("textbox", name="Reason").fill(reason)
         self.apply.click()
-        expect(self.apply).to_be_hidden()
+        expect(self.region("Crossfader").get_by_role("button", name=re.compile("^Apply"))).to_be_hidden()
 
     def rolled_back(self, reason: str = "") -> None:
         self.roll_back.click()

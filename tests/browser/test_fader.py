@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.conftest import Opener
 from tests.browser.page import ALL, Console
-from tests.browser.stage import VIEWER, Stage
-
-pytestmark = pytest.mark.alone  # quick keys, and one change right behind another
+from tests.browser.stage import ADMIN, VIEWER, Stage
 
 RTDETR, YOLO26 = "Share of Triton, rtdetr", "Share of Triton, yolo26"
 
@@ -63,6 +60,22 @@ def test_by_keyboard_it_goes_step_by_step_and_enter_in_the_reason_applies(
     expect(console.master).to_be_focused()  # where the keyboard goes on
 
 
+def test_nothing_can_be_moved_before_it_is_known_where_it_stands(stage: Stage, a_page: Opener) -> None:
+    """What was moved then was lost without a word."""
+    console, held = a_page(stage.url), list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    console.page.route("**/api/rollout/events*", hold)
+    console.visit(ADMIN)
+    expect(console.master).to_be_disabled()
+    expect(console.number()).to_be_disabled()
+    held[0].continue_()
+    expect(console.master).to_be_enabled()
+    expect(console.number()).to_be_enabled()
+
+
 def test_a_number_is_taken_as_it_is_typed_and_one_that_is_no_share_is_not(
     console: Console, stage: Stage
 ) -> None:
@@ -96,6 +109,22 @@ def test_one_detector_goes_its_own_way_and_follows_all_again(console: Console, s
     console.apply.click()
     expect(console.newest).to_contain_text("rtdetr follows the common share again")
     assert stage.state["overrides"] == {}
+
+
+def test_what_is_moved_while_a_change_is_on_its_way_is_held_against_that_change(
+    console: Console, stage: Stage
+) -> None:
+    """Not against what was before it, which would be a lost update, by oneself."""
+    held: list[Route] = []
+    console.page.route("**/api/rollout", lambda route: route.fallback() if held else held.append(route))
+    console.set_share(10)
+    console.apply.click()
+    expect(console.button("Applying…")).to_be_visible()
+    console.set_share(40, RTDETR)
+    held[0].continue_()
+    console.apply.click()
+    expect(console.newest).to_contain_text("rtdetr")
+    assert (stage.state["fraction"], stage.state["overrides"]) == (0.1, {"rtdetr": 0.4})
 
 
 def test_all_means_all_and_gives_up_what_single_detectors_had(console: Console, stage: Stage) -> None:
