@@ -15,12 +15,32 @@ RETRY_S = 0.005
 @contextmanager
 def locked(path: Path, patience_s: float) -> Iterator[None]:
     """TimeoutError, an OSError, where another holds it for too long."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _acquired(path, time.monotonic() + patience_s)
     try:
-        _wait(descriptor, path, time.monotonic() + patience_s)
         yield
     finally:
         os.close(descriptor)
+
+
+def _acquired(path: Path, ends_at: float) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _wait(descriptor, path, ends_at)
+            if _is_still(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    """Not so where it was deleted while we waited: then the next one locks another file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _wait(descriptor: int, path: Path, ends_at: float) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import math
 import os
 import stat
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -216,6 +219,27 @@ class TestLocked:
             pass
         with locked(tmp_path / "lock", 0.02):
             pass
+
+    def test_who_waited_for_a_lock_that_was_deleted_meanwhile_takes_the_one_that_is_there(
+        self, tmp_path: Path
+    ) -> None:
+        path, entered = tmp_path / "lock", threading.Event()
+
+        def wait() -> None:
+            with locked(path, 10):
+                entered.set()
+
+        waiting = threading.Thread(target=wait)
+        with locked(path, 0.1):
+            waiting.start()
+            time.sleep(0.1)
+            path.unlink()
+            other = os.open(path, os.O_RDWR | os.O_CREAT)
+            fcntl.flock(other, fcntl.LOCK_EX)
+        assert not entered.wait(0.2)
+        os.close(other)
+        assert entered.wait(10)
+        waiting.join(10)
 
 
 class Looked:

@@ -8,7 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,41 @@ class TestFile:
             assert found == [6] * 6
             for file in path.parent.glob("x.db*"):
                 file.unlink()
+
+    def test_nobody_makes_a_fresh_file_while_another_is_opening_the_deleted_one(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """SQLite opens the -shm by name, and last: it would be the fresh one's, which it cuts short. Then whoever looks
+        into that is ended by SIGBUS."""
+        with closing(SqliteStore(path)) as store:
+            store.read()
+        connected, go_on, real = threading.Event(), threading.Event(), sqlite3.connect
+
+        def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+            db = real(*args, **options)
+            if threading.current_thread() is opening:
+                connected.set()
+                assert go_on.wait(10)
+            return db
+
+        def read() -> None:
+            with closing(SqliteStore(path)) as store, suppress(StoreAway):
+                store.read()
+
+        monkeypatch.setattr(sqlite3, "connect", connect)
+        opening, making = threading.Thread(target=read), threading.Thread(target=read)
+        opening.start()
+        assert connected.wait(10)
+        for file in path.parent.glob("x.db*"):  # its lock too
+            file.unlink()
+        making.start()
+        making.join(0.3)
+        was_made = path.exists()
+        go_on.set()
+        opening.join(10)
+        making.join(10)
+        assert not was_made
+        assert path.stat().st_size > 0
 
     def test_a_store_of_a_newer_schema_is_refused_in_words_and_left_alone(self, path: Path) -> None:
         with sqlite3.connect(path) as db:

@@ -1,14 +1,16 @@
 """The file of a SQLite store: opened when it is needed, made when it is not there, noticed when it is gone.
 
 A file that was deleted, emptied or exchanged under us, or lost its -wal, is noticed by inodes and size: SQLite itself
-goes on with what is gone. Whoever finds none makes a fresh one, under a lock and not in the midst of the deleting, with
-none of the old one's -wal and -shm beside it: workers that still hold those must not meet the new file through them.
+goes on with what is gone. Whoever finds none makes a fresh one, not in the midst of the deleting, with none of the old
+one's -wal and -shm beside it: workers that still hold those must not meet the new file through them. It is made and
+opened under a lock: who opened the old one while another makes the new one would write to the new one's -wal.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,10 @@ from backend.rollout.stores.sqlite_schema import NewerFile, prepare
 
 GONE_S = 0.05  # a file that is missing for so long was deleted, helpers and all
 BUSY_S = 0.25  # another worker writes; longer than that is "away"
+
+# A file is opened in steps, its -shm by name and last. Where another connection of this process makes a fresh file
+# between two of them, SQLite, whose locks are between processes, cuts the -shm short that the other one has mapped.
+_OPENING = threading.Lock()
 
 _Identity = tuple[int, int, int | None]  # device and inode of the file, inode of its -wal
 
@@ -67,28 +73,30 @@ class SqliteFile:
         identity = _identity(self._path)
         if self._open is None or identity is None or identity != self._identity:
             self._drop()
-            if identity is None:
-                self._make()
-                identity = _identity(self._path)
-            self._open = self._connect()
-            opened = _identity(self._path)  # its -wal came with the connection
-            self._identity = opened if opened and identity and opened[:2] == identity[:2] else None
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with _OPENING, locked(self._path.with_name(f"{self._path.name}.lock"), BUSY_S):
+                return self._opened_anew()
+        return self._open
+
+    def _opened_anew(self) -> sqlite3.Connection:
+        if _identity(self._path) is None:
+            self._make()
+        identity = _identity(self._path)
+        self._open = self._connect()
+        opened = _identity(self._path)  # its -wal came with the connection
+        self._identity = opened if opened and identity and opened[:2] == identity[:2] else None
         return self._open
 
     def _make(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(self._path.with_name(f"{self._path.name}.lock"), BUSY_S):
-            if _identity(self._path) is not None:
-                return
-            time.sleep(GONE_S)
-            for ending in ("", "-wal", "-shm"):
-                self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            self._connect().close()
+        time.sleep(GONE_S)
+        for ending in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+        os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        self._connect().close()
 
     def _connect(self) -> sqlite3.Connection:
-        path = self._path.absolute()  # no name means memory then, or a URI
-        db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        there = f"{self._path.absolute().as_uri()}?mode=rw"  # one that is just gone is for `_make`
+        db = sqlite3.connect(there, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(
