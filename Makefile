@@ -31,7 +31,7 @@ down: setup
 # it waits; what needs a whole stack, one process a core, the longest files first; what measures, with the machine for
 # itself. In each three tests may be wrong once, and are shown: docs/decisions.md.
 CORES = $$($(BIN)/python -c 'import os; print(os.cpu_count())')
-PYTEST = $(BIN)/python -m pytest -q --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
+PYTEST = $(BIN)/python -m pytest -q --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks --max-worker-restart 0
 test: setup
 	@failed=0; \
 	$(PYTEST) -m "beside and not alone" -n $$(($(CORES) + 1)) --dist loadfile || failed=$$?; \
