@@ -29,6 +29,8 @@ def _acquired(path: Path, ends_at: float) -> int:
             _wait(descriptor, path, ends_at)
             if _is_still(descriptor, path):
                 return descriptor
+            if time.monotonic() >= ends_at:
+                raise TimeoutError(f"{path} is deleted again and again")
         except BaseException:
             os.close(descriptor)
             raise

@@ -241,6 +241,19 @@ class TestLocked:
         assert entered.wait(10)
         waiting.join(10)
 
+    def test_a_lock_that_is_deleted_again_and_again_is_waited_for_no_longer_than_another(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, real = tmp_path / "lock", fcntl.flock
+
+        def flock(descriptor: int, how: int) -> None:
+            real(descriptor, how)
+            path.unlink()
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with pytest.raises(TimeoutError, match="deleted again and again"), locked(path, 0.05):
+            pass
+
 
 class Looked:
     """A watch on a file, looked at as often as told, by a clock of its own."""
