@@ -183,19 +183,21 @@ async def test_a_dead_model_is_found_by_asking_it_though_triton_calls_it_ready(t
     triton.restart()
 
 
-async def test_after_kill_and_restart_it_answers_within_a_second_of_readiness(triton):
+async def test_after_kill_and_restart_it_answers_at_most_one_wait_to_reconnect_after_a_new_client(triton):
     clients = {protocol: client_of(triton, protocol) for protocol in PROTOCOLS}
     for client in clients.values():
         await client.detect(LONE, picture(), timeout_s=TIMEOUT_S)
     callers = {protocol: asyncio.create_task(_call_on(client)) for protocol, client in clients.items()}
     await asyncio.to_thread(triton.kill)
     await asyncio.to_thread(triton.restart)
-    ready_at = time.monotonic()
+    async with client_of(triton, "grpc") as new:
+        await new.detect(LONE, picture(), timeout_s=TIMEOUT_S)
+    new_at = time.monotonic()
     for protocol, caller in callers.items():
         failures, answered_at = await asyncio.wait_for(caller, 20)
         assert {type(error) for error in failures} <= {Unavailable, DeadlineExceeded}
         assert any(isinstance(error, Unavailable) for error in failures), protocol
-        assert answered_at - ready_at < 1.0
+        assert answered_at - new_at < 1.0  # 0.8 s and gRPC's own fifth; left to itself, it waits for up to 120 s
     for client in clients.values():
         await client.close()
 
