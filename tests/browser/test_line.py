@@ -87,7 +87,7 @@ def test_a_store_that_cannot_be_read_is_shown_and_a_change_is_refused_in_words(
     page.watch.expect("status of 503")
     lone.set(fraction=0.2)
     expect(page.master).to_have_value("20")
-    expect(page.newest).to_contain_text("→ 20 %")  # a history that is cut off under way is complained of, rightly
+    expect(page.newest).to_contain_text("→ 20 %")  # one that is cut off under way is complained of, rightly
     with rubbish_for_a_store(lone.backend.var / "crossfade.db"):
         banner = page.page.get_by_role("alert").filter(has_text="The store of the flags cannot be read")
         expect(banner).to_be_visible()

@@ -197,7 +197,7 @@ async def test_after_kill_and_restart_it_answers_at_most_one_wait_to_reconnect_a
         failures, answered_at = await asyncio.wait_for(caller, 20)
         assert {type(error) for error in failures} <= {Unavailable, DeadlineExceeded}
         assert any(isinstance(error, Unavailable) for error in failures), protocol
-        assert answered_at - new_at < 1.0  # 0.8 s and gRPC's own fifth; left to itself, it waits for up to 120 s
+        assert answered_at - new_at < 1.0  # 0.8 s and a fifth; gRPC's own would be up to 120 s
     for client in clients.values():
         await client.close()
 

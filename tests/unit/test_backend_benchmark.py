@@ -219,10 +219,10 @@ def test_the_rest_is_what_the_parts_leave():
 
 
 def test_each_part_of_a_detect_is_asked():
-    parts = uvloop.run(detect_cost.costs(repeats=1, calls=20))
+    parts = uvloop.run(detect_cost.costs(repeats=3, calls=20))
     assert parts[0].name == WHOLE
-    assert all(part.cpu_us.median > 0 for part in parts)
-    assert parts[0].cpu_us.median > max(part.cpu_us.median for part in parts[1:])
+    whole, *own = (part.cpu_us.min for part in parts)  # the collector goes through all that the tests hold
+    assert whole > max(own) >= min(own) > 0
 
 
 def test_a_run_becomes_a_file_and_a_table(tmp_path):
