@@ -25,6 +25,7 @@ BUSY_S = 0.25  # another worker writes; longer than that is "away"
 
 # A file is opened in steps, its -shm by name and last. Where another connection of this process makes a fresh file
 # between two of them, SQLite, whose locks are between processes, cuts the -shm short that the other one has mapped.
+# The lock's file alone would not do: it may be deleted with the store, and the next one locks another.
 _OPENING = threading.Lock()
 
 _Identity = tuple[int, int, int | None]  # device and inode of the file, inode of its -wal
