@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 import psutil
 import pytest
 
+from tests.fault_behaviours import Flow
 from tests.fault_proxy import (
     ANSWER,
     HEALTHY,
@@ -221,9 +222,9 @@ def test_a_latency_is_added_to_what_was_waited_for(proxy: FaultProxy, direction:
         assert asked(line, 10) == pages(10)
 
 
-def took_s(line: socket.socket) -> float:
+def took_s(line: socket.socket, size: int = 100_000) -> float:
     begun = time.monotonic()
-    assert asked(line, 100_000) == pages(100_000)
+    assert asked(line, size) == pages(size)
     return time.monotonic() - begun
 
 
@@ -236,17 +237,27 @@ def test_a_latency_ends_when_it_is_told_to(proxy: FaultProxy) -> None:
         assert received(line, 10) == pages(10)
 
 
-def test_jitter_is_drawn_between_its_ends_and_comes_again_with_its_seed(proxy: FaultProxy) -> None:
-    with calling(proxy) as line:
-        proxy.behave(Jitter(0.0, 0.1, seed=3))
-        begun = proxy.counts["delays"]
-        first = [took_s(line) for _ in range(4)]
-        assert proxy.counts["delays"] - begun >= 4
-    with calling(proxy) as line:
-        proxy.behave(Jitter(0.0, 0.1, seed=3))
-        again = [took_s(line) for _ in range(4)]
-    assert first.index(max(first)) == again.index(max(again))
-    assert max(first) - min(first) > 0.03
+def test_jitter_is_drawn_between_its_ends_and_comes_again_with_its_seed(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+    real = Jitter.delay_s
+
+    def delay_s(jitter: Jitter, flow: Flow) -> float:
+        drawn.append(real(jitter, flow))
+        return drawn[-1]
+
+    monkeypatch.setattr(Jitter, "delay_s", delay_s)
+    begun, took = proxy.counts["delays"], []
+    for _ in range(2):
+        with calling(proxy) as line:
+            proxy.behave(Jitter(0.0, 0.1, seed=3))
+            took += [took_s(line, 10) for _ in range(4)]
+    assert proxy.counts["delays"] - begun == len(drawn) == 8
+    assert drawn[:4] == drawn[4:]
+    assert all(0.0 <= one <= 0.1 for one in drawn)
+    assert max(drawn) - min(drawn) > 0.03
+    assert all(one >= wait - 0.001 for one, wait in zip(took, drawn, strict=True))  # as exact as a timer
 
 
 def test_a_drip_is_slow_and_what_is_left_of_it_comes_at_once_when_it_is_over(proxy: FaultProxy) -> None:
